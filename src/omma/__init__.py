@@ -1,0 +1,30 @@
+"""omma (Greek: eye): pictures into models people can trust."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+__all__ = ["check", "compress", "evaluate", "explain", "export", "open", "predict", "serve", "show", "train"]
+
+if TYPE_CHECKING:
+    from omma.bundle import open
+    from omma.verbs.check import check
+    from omma.verbs.compress import compress
+    from omma.verbs.evaluate import evaluate
+    from omma.verbs.explain import explain
+    from omma.verbs.export import export
+    from omma.verbs.predict import predict
+    from omma.verbs.serve import serve
+    from omma.verbs.show import show
+    from omma.verbs.train import train
+
+
+def __getattr__(name: str) -> Any:
+    """The public words, each imported when first said: `import omma` stays instant."""
+    if name not in __all__:
+        raise AttributeError(f"module 'omma' has no attribute {name!r}")
+    from importlib import import_module
+
+    home = "omma.bundle" if name == "open" else f"omma.verbs.{name}"
+    return getattr(import_module(home), name)

@@ -1,0 +1,1 @@
+"""What people label and models reply: draws itself, speaks JSON."""

@@ -1,0 +1,66 @@
+"""The contract of an answer: what a person labels and a model replies, truth and prediction alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class Answer:
+    """One answer about one picture.
+
+    About one answer: `json`/`from_json` (what scripts read), `draw` (what people look at), `same` (equal within a tolerance).
+    About many: `tensors` (truths → what a loss reads), `mix` (truths of blended pictures), and the *operating point* — the
+    few numbers between a network and an answer (temperature, thresholds): `fit` chooses them on validation, `operate` applies them
+    to tensors, `settle` to a decoded answer.
+    """
+
+    kind: ClassVar[str] = "answer"
+
+    def json(self) -> dict[str, Any]:
+        """Plain JSON values; scores 0–1, coordinates in pixels of the upright original."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Self:
+        """The inverse of `json`."""
+        raise NotImplementedError
+
+    def draw(self, picture: np.ndarray) -> np.ndarray:
+        """A copy of `picture` ((H, W, 3) uint8) with the answer on it, legible at any size."""
+        raise NotImplementedError
+
+    def same(self, other: Answer, tolerance: float = 1e-3) -> bool:
+        """Whether both say the same, numbers within `tolerance`."""
+        raise NotImplementedError
+
+    @classmethod
+    def tensors(cls, truths: Sequence[Any], names: Sequence[str]) -> dict[str, torch.Tensor]:
+        """Truths as tensors with the batch in front; `names` are the classes (or the names of the numbers)."""
+        raise NotImplementedError
+
+    @classmethod
+    def mix(cls, truth: dict[str, torch.Tensor], other: dict[str, torch.Tensor], share: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Truth of `share` ((B,), 0–1) of one picture and the rest of another (mixup, CutMix)."""
+        return {
+            key: value * (w := share.view(-1, *[1] * (value.dim() - 1)).to(value.dtype)) + other[key] * (1 - w)
+            for key, value in truth.items()
+        }
+
+    @classmethod
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> dict[str, Any]:
+        """The operating point (JSON values) that suits these outputs of `Task.infer` best; called on validation only."""
+        return {}
+
+    @classmethod
+    def operate(cls, tensors: dict[str, torch.Tensor], point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Outputs of `Task.infer` → outputs of the finished model, in the order an export names them; plain tensor arithmetic."""
+        return tensors
+
+    def settle(self, point: dict[str, Any]) -> Self:
+        """What the operating point says of an answer but not of its tensors (a label under the rejection level is unsure)."""
+        return self

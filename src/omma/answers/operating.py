@@ -1,0 +1,60 @@
+"""The few numbers between a network and an answer: temperature and thresholds, fitted on validation."""
+
+from __future__ import annotations
+
+import torch
+
+
+def temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The divisor of (N, C) `logits` with the least log-loss against (N,) class indices (Guo et al. 2017).
+
+    Log-loss is convex in 1/temperature, so a golden-section search over 0.05–20 finds it.
+    """
+    logits = logits.double()
+    return _search(lambda t: torch.nn.functional.cross_entropy(logits / t, target).item())
+
+
+def temperature_binary(logits: torch.Tensor, target: torch.Tensor) -> float:
+    """The same for (N, C) independent classes with (N, C) truths of 0 and 1."""
+    logits, target = logits.double(), target.double()
+    return _search(lambda t: torch.nn.functional.binary_cross_entropy_with_logits(logits / t, target).item())
+
+
+def _search(loss, low: float = 0.05, high: float = 20.0) -> float:
+    """Minimum of a function that is unimodal in 1/t."""
+    golden = (5**0.5 - 1) / 2
+    a, b = 1 / high, 1 / low
+    for _ in range(60):
+        left, right = b - golden * (b - a), a + golden * (b - a)
+        a, b = (a, right) if loss(1 / left) <= loss(1 / right) else (left, b)
+    return round(2 / (a + b), 6)
+
+
+def reject_level(shares: torch.Tensor, target: torch.Tensor) -> float:
+    """The lowest top probability at which the answers kept are wrong half as often as all together; 0 where none is."""
+    top, label = shares.max(1)
+    top, order = top.sort(descending=True)
+    wrong = (label != target)[order].double()
+    whole = wrong.mean()
+    if whole == 0:
+        return 0.0
+    kept = torch.nonzero(wrong.cumsum(0) / torch.arange(1, len(wrong) + 1) <= whole / 2)
+    return round(float(top[kept[-1, 0]]), 6) if len(kept) else 0.0
+
+
+def best_thresholds(shares: torch.Tensor, target: torch.Tensor) -> list[float]:
+    """For each of C classes the threshold of best F1; halfway to the next lower probability, so that rounding does not tip it."""
+    return [_best_f1(shares[:, c], target[:, c] > 0.5) for c in range(shares.shape[1])]
+
+
+def _best_f1(share: torch.Tensor, truth: torch.Tensor) -> float:
+    if truth.all() or not truth.any():
+        return 0.5
+    share, order = share.sort(descending=True)
+    hits = truth[order].double().cumsum(0)
+    f1 = 2 * hits / (torch.arange(1, len(share) + 1) + truth.sum())
+    # Only the last of several equal probabilities is a place where a threshold can cut.
+    last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
+    best = int(torch.where(last, f1, -1).argmax())
+    below = share[best + 1] if best + 1 < len(share) else share[best] * 0
+    return round(float((share[best] + below) / 2), 6)

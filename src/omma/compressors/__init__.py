@@ -1,0 +1,1 @@
+"""Smaller and faster copies: one method a file."""

@@ -1,0 +1,122 @@
+"""A sample and a dataset: what every format reads into and every verb reads from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from omma.answers.answer import Answer
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(slots=True)
+class Sample:
+    """One picture and what is known about it.
+
+    Args:
+        id: unique in its dataset and stable between runs: the path below the root, or `train/00017` for packed sets.
+        path: the file; None where the pixels lie in `Dataset.pixels`.
+        row: place in `Dataset.pixels`; None for files.
+        truth: what a person says it shows; None if unlabelled.
+        split: train, val or test as the dataset says; None if it does not.
+        group: what must not be torn apart by a split (patient, video, burst).
+        record: where the label was read, `labels.csv:17`.
+    """
+
+    id: str
+    path: Path | None = None
+    row: int | None = None
+    truth: Answer | None = None
+    split: str | None = None
+    group: str | None = None
+    record: str | None = None
+
+
+@dataclass(slots=True)
+class Refused:
+    """A file or record that cannot be used, and why."""
+
+    where: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Dataset:
+    """Samples with one kind of truth.
+
+    Args:
+        samples: in a fixed order, sorted by id.
+        names: class names in order, or the names of the numbers.
+        task: the task the format proposes (`classify`, `multilabel`, `regress`); None for pictures without labels.
+        root: folder or file it was read from.
+        format: the format that read it.
+        pixels: (N, H, W, C) uint8 for packed sets; a list of arrays (H, W, C) where sizes differ; None for files.
+        refused: what could not be used.
+        notes: what a person should know about how it was read, in their language.
+        how_split: how `split` came about, in words; set by `data.split`.
+    """
+
+    samples: list[Sample]
+    names: list[str]
+    task: str | None
+    root: Path
+    format: str
+    pixels: np.ndarray | list[np.ndarray] | None = None
+    refused: list[Refused] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    how_split: str = ""
+    source: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def picture(self, index: int) -> np.ndarray:
+        """The upright picture of sample `index` as stored: (H, W, C) uint8, uint16 or float32, C = 1, 3, 4 or more.
+
+        Raises:
+            DataError: the file cannot be decoded.
+        """
+        sample = self.samples[index]
+        if sample.path is not None:
+            from omma.data.decode import decode
+
+            return decode(sample.path)
+        return self.pixels[sample.row]
+
+    def part(self, split: str) -> Dataset:
+        """Only the samples of one split (`train`, `val`, `test`) or, with `all`, every sample."""
+        return self.choose([i for i, s in enumerate(self.samples) if split in ("all", s.split)])
+
+    def choose(self, places: list[int]) -> Dataset:
+        """Only the samples at these places."""
+        return replace(self, samples=[self.samples[i] for i in places])
+
+    def truths(self) -> list[Answer]:
+        """The truth of every sample; every sample must have one."""
+        return [sample.truth for sample in self.samples]
+
+    def counts(self) -> dict[str, int]:
+        """How many samples each split holds."""
+        count = Counter(sample.split for sample in self.samples)
+        return {split: count[split] for split in SPLITS if count[split]}
+
+    def digest(self) -> str:
+        """SHA-256 over ids, splits and truths, in order; for packed sets over the pixels too. Files count with size and name.
+
+        Two runs with the same digest saw the same data (file contents are covered by `fingerprint`).
+        """
+        sha = hashlib.sha256()
+        for sample in self.samples:
+            truth = "" if sample.truth is None else repr(sample.truth.json())
+            size = sample.path.stat().st_size if sample.path is not None and sample.path.exists() else sample.row
+            sha.update(f"{sample.id}\0{sample.split}\0{sample.group}\0{truth}\0{size}\n".encode())
+        if isinstance(self.pixels, np.ndarray):
+            sha.update(np.ascontiguousarray(self.pixels).view(np.uint8).reshape(-1)[:: max(1, self.pixels.size // 4_000_000)].tobytes())
+        return sha.hexdigest()

@@ -1,0 +1,89 @@
+"""What every network in the house can do beside `forward`, and how one is built by name."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+from torch import nn
+
+from omma import catalog
+from omma.words import say
+
+
+class Network(nn.Module):
+    """A body that turns pictures into features and a head that turns features into outputs.
+
+    A subclass sets `self.head` and writes `features` and `maps`; `stages` serves freezing and layer-wise rates.
+    """
+
+    head: nn.Module
+    # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
+    origin: dict[str, str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.origin = {}
+
+    def maps(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) pictures → (B, D, h, w): the last feature maps that still know where things are."""
+        raise NotImplementedError
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        """(B, D, h, w) → (B, F) features."""
+        raise NotImplementedError
+
+    def features(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) → (B, F): what the head reads, what `predict --embed` writes."""
+        return self.pool(self.maps(pictures))
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, H, W) → (B, outputs)."""
+        return self.head(self.features(pictures))
+
+    def stages(self) -> list[nn.Module]:
+        """The body from input to output in a few pieces, without the head: for freezing and layer-wise learning rates."""
+        return [child for name, child in self.named_children() if name != "head"]
+
+    def prepare(self, pictures: torch.Tensor) -> None:
+        """Called once before step 1 with up to 4,096 normalised training pictures (B, C, H, W): data-dependent starts (whitening)."""
+
+    def dead_ends(self) -> list[nn.Module]:
+        """Modules that must keep their width when the network is pruned."""
+        return [self.head]
+
+
+def build(name: str, *, channels: int, size: int, outputs: int, **settings: Any) -> Network:
+    """A network by name: one of ours, `timm/NAME` or `torchvision/NAME`.
+
+    Args:
+        channels: input channels.
+        size: side of the input, pixels.
+        outputs: width of the head.
+        settings: the model's own, see `settings_of`.
+
+    Raises:
+        OmmaError: no such model, or no such setting.
+    """
+    maker = _maker(name)
+    known = settings_of(name)
+    for key in settings:
+        if key not in known:
+            raise catalog.unknown(say("errors.kind_setting", model=name), key, list(known))
+    return maker(name, channels=channels, size=size, outputs=outputs, **settings)
+
+
+def settings_of(name: str) -> dict[str, Any]:
+    """A model's own settings and their defaults."""
+    fixed = {"name", "channels", "size", "outputs"}
+    return {key: p.default for key, p in inspect.signature(_maker(name)).parameters.items() if key not in fixed}
+
+
+def _maker(name: str):
+    """The `build(name, *, channels, size, outputs, **settings)` of the family the name belongs to."""
+    if "/" in name:
+        from omma.models import backbone
+
+        return backbone.build
+    return catalog.module("models", name).build

@@ -1,0 +1,38 @@
+"""How a verb tells what it is doing: one small protocol that the command line, the studio and tests fill in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Watch:
+    """Somebody who watches a verb work. This one looks away: every method does nothing.
+
+    Verbs take `watch: Watch = Watch()`; the command line passes one that draws bars with time left.
+    """
+
+    def step(self, what: str, done: float, total: float | None = None, **facts: object) -> None:
+        """`done` of `total` of `what` (a short sentence) is finished; `facts` are numbers worth showing beside it."""
+
+    def end(self, what: str) -> None:
+        """`what` is finished: its bar may go."""
+
+    def say(self, line: str) -> None:
+        """One line to read, kept on the screen."""
+
+    def warn(self, line: str) -> None:
+        """One line that asks for attention."""
+
+    def event(self, event: dict) -> None:
+        """One row of a run's event stream."""
+
+    def each(self, what: str, things: Iterable[T], total: int | None = None) -> Iterator[T]:
+        """`things`, one by one, telling how far we are."""
+        total = total if total is not None else len(things) if hasattr(things, "__len__") else None
+        for done, thing in enumerate(things):
+            self.step(what, done, total)
+            yield thing
+        self.end(what)

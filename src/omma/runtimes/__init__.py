@@ -1,0 +1,1 @@
+"""What executes a trained model: eager PyTorch, ONNX Runtime, OpenVINO."""

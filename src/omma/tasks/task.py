@@ -1,0 +1,96 @@
+"""The contract: everything a verb needs to know about what is being learned.
+
+A verb never asks which task it has. One sample's journey:
+
+    truth   ─answer.tensors→ batch.truth ─┐
+    picture ─views→ batch.pictures ─infer→ tensors ─answer.operate→ tensors ─decode→ Answer
+                              └─ turns → (who, loss) → engine
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from omma.answers.answer import Answer
+    from omma.data.fingerprint import Fingerprint
+    from omma.metrics.metric import Metric
+    from omma.recipe import Recipe
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes through a network at once.
+
+    Args:
+        pictures: (B, C, H, W) float, normalised by the views.
+        truth: what `Answer.tensors` made of the labels, batch in front; {} where there are none.
+        index: (B,) int64, places in the dataset.
+    """
+
+    pictures: torch.Tensor
+    truth: dict[str, torch.Tensor] = field(default_factory=dict)
+    index: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+class Task:
+    """What can be learned. Stateless apart from its names and its settings; a plain task writes `loss`, `infer`, `decode`, `metrics`.
+
+    Args:
+        names: the classes, or the names of the numbers, in the order of the network's outputs.
+        settings: keyword values, one per entry of `SETTINGS`; unknown ones are refused by `Recipe`.
+    """
+
+    asks: ClassVar[str] = "picture"
+    answer: ClassVar[type[Answer]]
+    # name → (default, what it does); read without making a task.
+    SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {}
+
+    def __init__(self, names: Sequence[str], **settings: Any) -> None:
+        self.names = list(names)
+        self.settings = {key: default for key, (default, _) in self.SETTINGS.items()} | settings
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers the network's head gives for one picture."""
+        return len(self.names)
+
+    def plan(self, fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
+        """What the data says about the settings: returns a recipe in which open values are filled."""
+        return recipe
+
+    def nets(self, model: nn.Module) -> dict[str, nn.Module]:
+        """The networks by the name of the player that trains them."""
+        return {"net": model}
+
+    def loss(self, net: nn.Module, batch: Batch) -> torch.Tensor | dict[str, torch.Tensor]:
+        """What is to become small: a scalar, or named scalars that are added up."""
+        raise NotImplementedError
+
+    def turns(self, nets: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, torch.Tensor | dict[str, torch.Tensor]]]:
+        """Who learns from which loss, in which order. Code after a `yield` runs once that player has stepped."""
+        yield "net", self.loss(nets["net"], batch)
+
+    def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
+        """All the arithmetic of an answer up to the operating point, exportable; batch in front."""
+        raise NotImplementedError
+
+    def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> list[Answer]:
+        """Operated tensors → answers: wraps and adds names, never thresholds."""
+        raise NotImplementedError
+
+    def metrics(self) -> dict[str, Metric]:
+        """Metrics by name; the first decides what is best."""
+        raise NotImplementedError
+
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
+        """(B,): the number an explanation asks about, from the tensors of `infer`; `about` names a class (default: the top one)."""
+        raise NotImplementedError

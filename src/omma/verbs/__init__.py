@@ -1,0 +1,1 @@
+"""What you can do: one file, one function, one command."""
