@@ -48,10 +48,8 @@ class Recipe:
     momentum: float | None = _known("of momentum, nesterov and muon", None, low=0, high=1)
     schedule: Literal["constant", "step", "cosine", "onecycle", "trapezoid"] | None = _known("of the learning rate")
     warmup: float | None = _known("share of the steps", None, low=0, high=1)
-    loss: str | None = _known("by name; the task's own when open")
     weight_decay: float | None = _known("L2, decoupled", None, low=0)
     l1: float = _known("L1 on the weights", 0.0, low=0)
-    label_smoothing: float | None = _known("share given to the other classes", None, low=0, high=0.99)
     dropout: float | None = _known("before the head", None, low=0, high=0.95)
     ema: float | None = _known("decay of the averaged weights; 0 = none", None, low=0, high=0.99999)
     clip: float | None = _known("largest gradient norm; 0 = none", None, low=0)
@@ -114,7 +112,7 @@ class Recipe:
             raise OmmaError(say("recipe.ambiguous", key=key, owners=", ".join(f"{o}.{bare}" for o in owners)))
         if owners[0] == "":
             value = _cast(key, text, HINTS[bare], SETTABLE[bare].metadata)
-            catalog_room = {"task": "tasks", "loss": "losses"}.get(bare)
+            catalog_room = {"task": "tasks"}.get(bare)
             if catalog_room and value is not None and value not in catalog.names(catalog_room):
                 raise catalog.unknown(bare, value, catalog.names(catalog_room))
             self.put(origin, **{bare: value})

@@ -25,6 +25,7 @@ class Network(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.origin = {}
+        self.drop = nn.Dropout(0.0)
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) pictures → (B, D, h, w): the last feature maps that still know where things are."""
@@ -40,11 +41,11 @@ class Network(nn.Module):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, H, W) → (B, outputs)."""
-        return self.head(self.features(pictures))
+        return self.head(self.drop(self.features(pictures)))
 
     def stages(self) -> list[nn.Module]:
         """The body from input to output in a few pieces, without the head: for freezing and layer-wise learning rates."""
-        return [child for name, child in self.named_children() if name != "head"]
+        return [child for name, child in self.named_children() if name not in ("head", "drop")]
 
     def prepare(self, pictures: torch.Tensor) -> None:
         """Called once before step 1 with up to 4,096 normalised training pictures (B, C, H, W): data-dependent starts (whitening)."""
