@@ -1,0 +1,328 @@
+"""A trained model as a folder a person can read: weights, card, views, classes, provenance; `open` and `Bundle.save`.
+
+    weights.safetensors   every tensor of the networks an answer needs, keys `<player>.<name>`
+    bundle.json           what it is (see `SCHEMA`), plain values only: no class paths, no code, no file paths that are opened
+    README.md             the card, for people
+
+Nothing in a bundle is executed. Opening checks, in this order: sizes, JSON against the schema, SHA-256 of the weights,
+the safetensors header against the network's own shapes (built without memory), and only then reads a tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+
+import omma
+from omma import catalog
+from omma.data.views import Views
+from omma.engine.pipeline import Pipeline
+from omma.errors import BundleError, DiskError, OmmaError
+from omma.models.network import Network, build
+from omma.recipe import Recipe
+from omma.tasks.task import Task
+from omma.words import say
+
+MAX_JSON, MAX_HEADER, MAX_TENSORS, MAX_SETTING = 4 << 20, 4 << 20, 20_000, 1 << 16
+# key → type; a bundle with other keys is of another time or of another hand.
+SCHEMA: dict[str, type | tuple[type, ...]] = {
+    "omma": str, "schema": int, "task": str, "task_settings": dict, "names": list, "model": str, "model_settings": dict, "views": dict,
+    "operating_point": dict, "recipe": dict, "fingerprint": dict, "scores": dict, "weights": dict, "origin": dict, "data": dict,
+    "versions": dict, "created": str, "surgery": dict, "runtime": dict, "parent": dict, "notes": list,
+}  # fmt: skip
+_NAME = re.compile(r"(?:(?:timm|torchvision)/)?[A-Za-z0-9_.\-]{1,100}")
+
+
+@dataclass
+class Bundle:
+    """A trained model, ready to answer.
+
+    Args:
+        task: what was learned, with its names and settings.
+        nets: networks by player; the one of a plain task is `net`.
+        views: how pictures enter.
+        point: the operating point.
+        card: the rest of `bundle.json`.
+        path: the folder it was opened from; None before it is saved.
+    """
+
+    task: Task
+    nets: dict[str, torch.nn.Module]
+    views: Views
+    point: dict[str, Any] = field(default_factory=dict)
+    card: dict[str, Any] = field(default_factory=dict)
+    path: Path | None = None
+
+    @property
+    def net(self) -> Network:
+        return self.nets["net"]  # type: ignore[return-value]
+
+    @property
+    def names(self) -> list[str]:
+        return self.task.names
+
+    @property
+    def recipe(self) -> Recipe:
+        return Recipe.from_json(self.card.get("recipe", {}))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights file."""
+        return self.card.get("weights", {}).get("sha256", "")
+
+    def pipeline(self, point: dict[str, Any] | None = None) -> Pipeline:
+        """The finished model, in evaluation mode; `point` overrides values of the operating point."""
+        return Pipeline(self.task, self.nets, self.views, self.point | (point or {})).eval()
+
+    def json(self) -> dict[str, Any]:
+        """The whole card as written to `bundle.json`."""
+        own = {
+            "omma": omma.__version__, "schema": 1, "task": catalog_key(self.task), "task_settings": self.task.settings, "names": self.names,
+            "views": self.views.json(), "operating_point": self.point,
+        }  # fmt: skip
+        return {"created": datetime.now(UTC).isoformat(timespec="seconds")} | self.card | own
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the bundle: everything beside the old one first, then in its place; returns the folder.
+
+        Raises:
+            DiskError: the disk does not take it; what was there before is untouched.
+        """
+        folder = Path(folder)
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            partial.mkdir(parents=True)
+            tensors = {
+                f"{who}.{key}": t.detach().cpu().contiguous().clone()
+                for who, net in self.nets.items()
+                for key, t in net.state_dict().items()
+            }
+            save_file(tensors, partial / "weights.safetensors")
+            sha = hashlib.sha256((partial / "weights.safetensors").read_bytes()).hexdigest()
+            self.card["weights"] = {
+                "sha256": sha,
+                "tensors": len(tensors),
+                "parameters": sum(p.numel() for n in self.nets.values() for p in n.parameters()),
+            }
+            card = self.json()
+            (partial / "bundle.json").write_text(json.dumps(card, ensure_ascii=False, indent=1, allow_nan=False), "utf-8")
+            (partial / "README.md").write_text(readme(card), "utf-8")
+            for extra in self._extras():
+                shutil.copy2(extra, partial / extra.name)
+            if folder.exists():
+                old = folder.with_name(folder.name + ".old")
+                shutil.rmtree(old, ignore_errors=True)
+                folder.rename(old)
+                partial.rename(folder)
+                shutil.rmtree(old)
+            else:
+                partial.rename(folder)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise DiskError(say("bundle.not_written", reason=error.strerror or error), folder) from None
+        self.path = folder
+        return folder
+
+    def _extras(self) -> list[Path]:
+        """Files beside the weights that travel along (a quantised graph)."""
+        file = self.card.get("runtime", {}).get("file")
+        return [self.path / file] if self.path and file and (self.path / file).is_file() else []
+
+
+def catalog_key(task: Task) -> str:
+    """A task's name in the catalogue: the file it is written in."""
+    return (
+        type(task).__module__.rpartition(".")[2]
+        if type(task).__module__.startswith("omma.tasks.")
+        else getattr(task, "key", type(task).__module__)
+    )
+
+
+def readme(card: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    scores = [
+        f"| {name} | {s['value']:.4f} | {s['low']:.4f} – {s['high']:.4f} | {s['n']} |"
+        for name, s in card.get("scores", {}).get("metrics", {}).items()
+    ]
+    names = ", ".join(map(str, card["names"][:50])) + (" …" if len(card["names"]) > 50 else "")
+    data = card.get("data", {})
+    rows = [
+        f"# {card['model']} · {card['task']}", "", f"- names: {names}", f"- input: {card['views']}", f"- data: {data.get('where', '?')} ({data.get('how_split', '')})",
+        f"- operating point: {card['operating_point']}", f"- weights: {card['weights']}, origin {card.get('origin') or 'random start'}",
+        f"- made by omma {card['omma']}, {card.get('created', '')}", "", f"Measured on: {card.get('scores', {}).get('split', '–')}", "",
+        "| metric | value | 95 % interval | n |", "|---|---|---|---|", *scores, "",
+        "```python", "import omma", "for row in omma.predict('this-folder', 'pictures/'):", "    print(row)", "```", "",
+    ]  # fmt: skip
+    return "\n".join(rows)
+
+
+def locate(where: str | Path) -> Path:
+    """The bundle folder meant by a bundle or a run folder (its best).
+
+    Raises:
+        BundleError: neither.
+    """
+    path = Path(where)
+    for folder in (path, path / "bundle"):
+        if (folder / "bundle.json").is_file():
+            return folder
+    if (path / "checkpoints").is_dir():
+        raise BundleError(say("bundle.unfinished"), path, say("bundle.unfinished_fix", run=path))
+    raise BundleError(say("bundle.none" if path.exists() else "bundle.absent"), path, say("bundle.none_fix"))
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """`bundle.json`, checked against the schema before anything is believed."""
+    path = folder / "bundle.json"
+    _inside(folder, path)
+    if path.stat().st_size > MAX_JSON:
+        raise BundleError(say("bundle.too_large", size=path.stat().st_size, cap=MAX_JSON), path)
+    try:
+        card = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError, UnicodeDecodeError) as error:
+        raise BundleError(say("bundle.bad_json", reason=str(error)[:200]), path) from None
+    if not isinstance(card, dict):
+        raise BundleError(say("bundle.bad_json", reason="not an object"), path)
+    for key, value in card.items():
+        if key not in SCHEMA:
+            raise BundleError(say("bundle.unknown_key", key=key[:60]), path)
+        if not isinstance(value, SCHEMA[key]):
+            raise BundleError(say("bundle.wrong_type", key=key), path)
+    for key in ("omma", "schema", "task", "names", "model", "views", "weights"):
+        if key not in card:
+            raise BundleError(say("bundle.missing_key", key=key), path)
+    if card["schema"] != 1:
+        raise BundleError(say("bundle.schema", schema=card["schema"], version=card["omma"]), path)
+    _plain(card, path)
+    return card
+
+
+def _no_constant(text: str) -> None:
+    raise ValueError(f"{text} is not a JSON number")
+
+
+def _plain(card: dict[str, Any], path: Path) -> None:
+    """Names are names and sizes are sizes: nothing that could build the unthinkable."""
+    if not _NAME.fullmatch(card["model"]) or ".." in card["model"] or not _NAME.fullmatch(card["task"]):
+        raise BundleError(say("bundle.bad_name", name=str(card["model"])[:60]), path)
+    names = card["names"]
+    if (
+        not 0 < len(names) <= MAX_SETTING
+        or not all(isinstance(name, str) and len(name) <= 1000 for name in names)
+        or len(set(names)) != len(names)
+    ):
+        raise BundleError(say("bundle.bad_names"), path)
+    for key in ("model_settings", "views"):
+        for name, value in card.get(key, {}).items():
+            values = value if isinstance(value, list) else [value]
+            if (
+                len(values) > 64
+                or any(isinstance(v, int | float) and abs(v) > MAX_SETTING for v in values)
+                or any(isinstance(v, dict | list) for v in values)
+            ):
+                raise BundleError(say("bundle.absurd", key=f"{key}.{name}"), path)
+
+
+def _inside(folder: Path, path: Path) -> None:
+    """A regular file of this folder, not a link out of it."""
+    if not path.is_file() or path.is_symlink():
+        raise BundleError(say("bundle.missing_file", file=path.name), folder)
+
+
+def _weights(folder: Path, card: dict[str, Any]) -> bytes:
+    """The checked bytes of the weights file."""
+    path = folder / "weights.safetensors"
+    _inside(folder, path)
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = int.from_bytes(file.read(8), "little")
+        if head > min(MAX_HEADER, size):
+            raise BundleError(say("bundle.header", size=head), path)
+        file.seek(0)
+        blob = file.read()
+    if hashlib.sha256(blob).hexdigest() != card["weights"].get("sha256"):
+        raise BundleError(say("bundle.changed"), path, say("bundle.changed_fix"))
+    try:
+        header = json.loads(blob[8 : 8 + head])
+        if not isinstance(header, dict) or len(header) > MAX_TENSORS:
+            raise ValueError("too many tensors")
+    except (ValueError, RecursionError) as error:
+        raise BundleError(say("bundle.bad_weights", reason=str(error)[:200]), path) from None
+    return blob
+
+
+def _network(card: dict[str, Any], task: Task, views: Views) -> Network:
+    """The network the card describes, with its pruning plan carried out."""
+    net = build(card["model"], channels=views.channels, size=views.size, outputs=task.outputs, **card.get("model_settings", {}))
+    if card.get("surgery"):
+        from omma.parts.surgery import operate
+
+        operate(net, card["surgery"])
+    return net
+
+
+def open(where: str | Path, device: str = "cpu") -> Bundle:
+    """A trained model, checked and ready; `where` is a bundle folder or a run folder (its best).
+
+    Raises:
+        BundleError: absent, damaged, hostile, or of another kind; nothing was executed.
+    """
+    folder = locate(where)
+    card = read_card(folder)
+    try:
+        task = catalog.find("tasks", card["task"])(card["names"], **card.get("task_settings", {}))
+        views = Views.from_json(card["views"])
+        with torch.device("meta"):  # no memory yet: the shapes must fit first
+            shapes = {f"net.{key}": (t.shape, t.dtype) for key, t in _network(card, task, views).state_dict().items()}
+    except (OmmaError, AssertionError, TypeError, ValueError, KeyError, RuntimeError, OverflowError, MemoryError) as error:
+        raise BundleError(
+            say("bundle.cannot_build", reason=str(error).splitlines()[0][:200] if str(error) else type(error).__name__), folder
+        ) from None
+    try:
+        tensors = load(_weights(folder, card))
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise BundleError(say("bundle.bad_weights", reason=str(error)[:200]), folder / "weights.safetensors") from None
+    for key in sorted(shapes.keys() | tensors.keys()):
+        found = (tensors[key].shape, tensors[key].dtype) if key in tensors else None
+        if found != shapes.get(key):
+            raise BundleError(
+                say("bundle.shape", key=key, found=found and tuple(found[0]), wanted=shapes.get(key) and tuple(shapes[key][0])), folder
+            )
+        if found is not None and tensors[key].is_floating_point() and not torch.isfinite(tensors[key]).all():
+            raise BundleError(say("bundle.not_finite", key=key), folder)
+    net = _network(card, task, views)
+    net.load_state_dict({key.removeprefix("net."): t for key, t in tensors.items()})
+    net.origin = dict(card.get("origin", {}))
+    nets = {who: module.to(device).eval() for who, module in task.nets(net).items()}
+    return Bundle(task, nets, views, card.get("operating_point", {}), card, folder)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a number depends on."""
+    import platform
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {
+        "python": platform.python_version(),
+        "omma": omma.__version__,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "cores": str(os.cpu_count()),
+    }
+    for package in ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino", "captum", "safetensors"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
