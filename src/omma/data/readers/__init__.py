@@ -1,0 +1,1 @@
+"""How each kind of picture file is read: headers first, pixels after."""
