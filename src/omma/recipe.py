@@ -35,6 +35,13 @@ class Recipe:
     seed: int = _known("what every draw derives from", 0, low=0)
     pretrained: str = _known("no, yes (fetch the published weights) or a .safetensors file", "no")
 
+    val: float = _known("share of the training part held out to choose with; 0 = none", 0.1, low=0, high=0.9)
+    test: float = _known("share held out to report on where the data names no test part", 0.2, low=0, high=0.9)
+    allow_refused: bool = _known("go on although over 1 % of the pictures cannot be read", False)
+    tensorboard: bool = _known("also write TensorBoard curves into the run folder", False)
+    checkpoint: int | None = _known("steps between checkpoints; about every 30 seconds when open", None, low=1)
+    threads: int | None = _known("compute threads; all cores when open", None, low=1)
+
     # What a picture looks like when it reaches the network.
     size: int | None = _known("side of the input, pixels", None, low=8, high=4096)
     fit: Literal["squash", "crop", "pad"] | None = _known("how a picture becomes square")

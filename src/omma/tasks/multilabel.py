@@ -18,7 +18,7 @@ class Multilabel(Task):
 
     answer = Labels
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
-        "loss": ("bce", "bce, focal_binary or mse_binary"),
+        "loss": ("bce", "bce or focal_binary"),
         "label_smoothing": (0.0, "distance kept from 0 and 1"),
         "class_weights": ((), "weight of a present class in the loss; () = equal"),
     }

@@ -1,0 +1,47 @@
+"""Minutes into steps: a few steps on copies are timed, then thrown away."""
+
+from __future__ import annotations
+
+import copy
+import time
+
+import torch
+
+from omma.data.batches import Batches
+from omma.engine import turn
+from omma.engine.loop import Validate
+from omma.engine.machine import Machine
+from omma.engine.turn import Players
+from omma.recipe import Recipe
+from omma.tasks.task import Task
+
+
+def steps_in(
+    seconds: float, task: Task, players: Players, batches: Batches, recipe: Recipe, machine: Machine, validate: Validate | None
+) -> tuple[int, dict[str, float]]:
+    """How many steps fit into `seconds`, validations included, and what was measured (seconds).
+
+    The timing itself is paid from the budget. Networks, optimizers and chance are left as they were.
+    """
+    began = time.monotonic()
+    twin = copy.deepcopy(players)
+    took: list[float] = []
+    while len(took) < 3 or (time.monotonic() - began < min(4.0, 0.05 * seconds) and len(took) < 40):
+        start = time.monotonic()
+        batch = batches.at(len(took))
+        told = turn.take(task, twin, batch, 0, recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
+        float(sum(told.values()))  # waits for the device
+        took.append(time.monotonic() - start)
+    step = sorted(took[1:])[len(took[1:]) // 2]  # the first one warms caches; the median forgives a disturbance
+    look = 0.0
+    if validate is not None:
+        start = time.monotonic()
+        if machine.is_first:
+            validate(twin.judged())
+        look = time.monotonic() - start
+    del twin
+    if machine.device.type == "cuda":
+        torch.cuda.empty_cache()
+    left = seconds - (time.monotonic() - began) - recipe.get("evals", 10) * look
+    measured = {"step_seconds": step, "validation_seconds": look}
+    return machine.agree(max(1, int(left / step))), machine.agree(measured)

@@ -1,0 +1,66 @@
+"""Optimizers by name, with a rate and a decay for each group of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from omma.engine.muon import Muon
+
+if TYPE_CHECKING:
+    from omma.recipe import Recipe
+
+
+def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
+    """Parameters that learn, grouped by their share of the rate and by whether they decay.
+
+    Vectors (biases, norms) do not decay. With `layer_decay` each stage learns slower than the next; with `freeze` only the
+    head learns. A network may mark a parameter with `rate_share`.
+    """
+    share = {id(p): getattr(p, "rate_share", 1.0) for p in net.parameters()}
+    if (recipe.freeze or recipe.layer_decay < 1) and hasattr(net, "stages"):
+        stages = net.stages()
+        for depth, stage in enumerate(stages):
+            for p in stage.parameters():
+                share[id(p)] *= 0.0 if recipe.freeze else recipe.layer_decay ** (len(stages) - depth)
+    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for p in net.parameters():
+        p.requires_grad_(p.requires_grad and share[id(p)] > 0)
+        if p.requires_grad:
+            found.setdefault((share[id(p)], p.dim() > 1), []).append(p)
+    decay = recipe.get("weight_decay", 0.0)
+    return [
+        {"params": params, "share": part, "weight_decay": decay if matrix else 0.0, "matrix": matrix}
+        for (part, matrix), params in found.items()
+    ]
+
+
+def make(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimizer over a network's parameters (library ones where they exist)."""
+    name, rate, momentum = recipe.get("optimizer", "adamw"), recipe.get("rate", 1e-3), recipe.get("momentum", 0.9)
+    params = groups(net, recipe)
+    assert params, "nothing to learn"
+    # One fused pass over all tensors where the library has one; the same arithmetic.
+    if name in ("gd", "sgd"):
+        return torch.optim.SGD(params, rate)
+    if name in ("momentum", "nesterov"):
+        return torch.optim.SGD(params, rate, momentum=momentum, nesterov=name == "nesterov")
+    if name == "rmsprop":
+        return torch.optim.RMSprop(params, rate, momentum=0.0)
+    if name == "muon":
+        return Muon(params, rate, momentum=momentum)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """The rate of this step, shared out over the groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+
+
+def lasso(params: Iterable[nn.Parameter], strength: float) -> torch.Tensor:
+    """L1 regularisation: the sum of magnitudes of the weights that decay, times `strength`."""
+    return strength * sum((p.abs().sum() for p in params if p.requires_grad and p.dim() > 1), torch.zeros(()))

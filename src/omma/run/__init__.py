@@ -1,0 +1,1 @@
+"""One training run on disk: from a dataset to a bundle."""

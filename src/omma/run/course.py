@@ -1,0 +1,239 @@
+"""The course of a run: read, split, plan, learn, judge, pack; from the start or from where it stopped."""
+
+from __future__ import annotations
+
+import re
+import signal
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omma import bundle as bundles
+from omma import catalog
+from omma.data.fingerprint import Fingerprint, take
+from omma.data.sample import Dataset
+from omma.data.split import split as split_parts
+from omma.engine import machine as machines
+from omma.engine.budget import parse
+from omma.engine.loop import learn
+from omma.engine.machine import Machine
+from omma.engine.measure import steps_in
+from omma.errors import DataError, Interrupted, OmmaError
+from omma.formats.format import open_data
+from omma.progress import Watch
+from omma.recipe import Recipe
+from omma.run import finish
+from omma.run.folder import Facts, RunFolder
+from omma.run.outcome import Outcome
+from omma.run.prepare import Ready, decide, from_bundle, ready
+from omma.words import say
+
+RESERVE = 0.06  # share of a timed budget kept for scoring, packing and the report
+
+
+def start(
+    data: str, format: str | None, asked: dict[str, Any], settings: list[str], recipe_file: str | None, out: str | None, from_: str | None,
+    folds: int | None, device: str, watch: Watch,
+) -> Outcome:  # fmt: skip
+    """A new run."""
+    began = getattr(watch, "began", None) or time.monotonic()
+    recipe = Recipe()
+    if "task" in asked and asked["task"] not in catalog.names("tasks"):
+        raise catalog.unknown("task", str(asked["task"]), catalog.names("tasks"))
+    dataset = read(data, format, watch)
+    parent = bundles.open(from_) if from_ else None
+    task_name = asked.get("task") or next((w.partition("=")[2] for w in settings if w.startswith("task=")), None) or dataset.task
+    recipe.put("plan", task=task_name)
+    if parent is not None:
+        from_bundle(recipe, parent)
+    if recipe_file:
+        recipe.read(Path(recipe_file))
+    recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
+    labelled(dataset)
+    machine = machines.setup(device, recipe.precision, recipe.threads)
+    if folds is not None:
+        from omma.run.folds import cross_validate
+
+        return cross_validate(dataset, recipe, folds, data, format, out, device, machine, watch, began)
+    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test)
+    run = RunFolder.create(machine.agree(out), slug(data)) if machine.is_first else None
+    run = RunFolder(Path(machine.agree(str(run.path) if run else None)))
+    return begin(run, dataset, recipe, parent, data, format, machine, watch, began)
+
+
+def begin(
+    run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bundle | None, data: str, format: str | None, machine: Machine, watch: Watch,
+    began: float, deadline_share: float = 1.0,
+) -> Outcome:  # fmt: skip
+    """Plan, write down what was decided, learn."""
+    print_of = take(dataset, watch)
+    task = decide(dataset, print_of, recipe)
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch)
+    budget = parse(recipe.get("budget", "10min"))
+    measured: dict[str, float] = {}
+    deadline = None
+    if budget.kind == "seconds":
+        watch.step(say("train.measuring"), 0)
+        deadline = began + budget.amount * deadline_share * (1 - RESERVE)
+        left = deadline - time.monotonic()
+        total, measured = steps_in(max(1.0, left), task, made.players, made.batches, recipe, machine, made.validate)
+        watch.end(say("train.measuring"))
+        watch.say(say("train.seconds_left", total=total, step=measured["step_seconds"], look=measured["validation_seconds"]))
+    else:
+        total = budget.steps(made.batches.per_epoch)
+    facts = Facts(
+        data, format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
+        str(parent.path) if parent else None, dataset.how_split,
+    )  # fmt: skip
+    if machine.is_first:
+        run.lock()
+        run.write(recipe, facts, dataset)
+    machine.wait()
+    epochs = total / made.batches.per_epoch
+    plan = {"pictures": len(dataset), "names": len(dataset.names), "task": recipe.task, "model": recipe.model, "size": recipe.size}
+    watch.say(say("train.plan", **plan, total=total, epochs=epochs, split=dataset.how_split))
+    return go(run, made, facts, machine, watch, began, deadline, None)
+
+
+def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
+    """Go on with a run from its newest whole checkpoint; bit for bit what it would have been.
+
+    Raises:
+        OmmaError: data, classes, threads or world size differ from what the run began with.
+    """
+    began = time.monotonic()
+    run = RunFolder.open(path)
+    recipe, facts = run.read()
+    machine = machines.setup(device, recipe.precision, recipe.threads or facts.threads)
+    if machine.world != facts.world:
+        raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
+    if machine.is_first:
+        run.lock()
+    dataset = run.put_split(read(facts.where, facts.format, watch))
+    dataset.how_split = facts.how_split
+    for what, before, now in (
+        ("data", facts.data, dataset.digest()),
+        ("names", facts.names, dataset.names),
+        ("threads", facts.threads, machine.threads),
+    ):
+        if before != now and not (anyway and what != "names"):
+            shown = [str(v) if len(str(v)) < 90 else f"{str(v)[:90]} …" for v in (before, now)]
+            raise OmmaError(say("train.changed", what=what, before=shown[0], now=shown[1]), path, say("train.changed_fix"))
+    print_of = Fingerprint.from_json(facts.fingerprint)
+    task = catalog.find("tasks", recipe.task or "")(dataset.names, **recipe.task_settings)
+    made = ready(task, recipe, dataset, print_of, machine, None, watch, fresh=False)
+    keep = run.keep
+    found = keep.latest()
+    if keep.skipped:
+        watch.warn(say("train.skipped", names=", ".join(keep.skipped)))
+    if found is None:  # killed before its first checkpoint: again from step 0
+        parent = bundles.open(facts.start_from) if facts.start_from else None
+        made = ready(task, recipe, dataset, print_of, machine, parent, watch)
+    if machine.is_first:
+        run.rewind(found.step if found else 0)
+    return go(run, made, facts, machine, watch, began, None, found)
+
+
+def go(
+    run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Watch, began: float, deadline: float | None, found: Any
+) -> Outcome:
+    """Learn, then judge and pack."""
+    curves = _tensorboard(run) if made.recipe.tensorboard and machine.is_first else None
+    with stopping() as stop:
+        events = learn(
+            made.task, made.players, made.batches, made.recipe, machine, run.keep, made.validate, facts.total,
+            resume=found, stop=stop.is_set, deadline=deadline,
+        )  # fmt: skip
+        step, halted = 0, False
+        for event in events:
+            step = event["step"]
+            halted = event["event"] == "stopped"
+            if machine.is_first:
+                run.log(event | {"seconds": round(time.monotonic() - began, 2)})
+                tell(watch, event, facts.total)
+                if curves:
+                    for key, value in event.items():
+                        if isinstance(value, float):
+                            curves.add_scalar(key, value, step)
+    watch.end(say("train.learning"))
+    if curves:
+        curves.close()
+    if halted:
+        run.close()
+        raise Interrupted(say("train.stopped", step=step, run=run.path))
+    try:
+        return finish.judge(run, made, facts, machine, watch, began, step)
+    finally:
+        run.close()
+        machine.close()
+
+
+def tell(watch: Watch, event: dict[str, Any], total: int) -> None:
+    """An event as a person follows it."""
+    watch.event(event)
+    kind = event["event"]
+    if kind in ("start", "step", "eval"):
+        numbers = {k: v for k, v in event.items() if isinstance(v, float) and k not in ("epoch", "norm")}
+        watch.step(say("train.learning"), event["step"], event.get("total", total), **numbers)
+    elif kind == "notice":
+        watch.warn(event["text"])
+    elif kind == "rollback":
+        files = ", ".join(event["files"][:4])
+        watch.warn(say("train.rolled_back", failed=event["failed"], step=event["step"], factor=event["rate_factor"], files=files))
+
+
+@contextmanager
+def stopping():
+    """A flag that Ctrl-C or SIGTERM raises: the loop then saves and ends. A second Ctrl-C ends at once."""
+    flag = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield flag
+        return
+
+    def raise_flag(number: int, frame: Any) -> None:
+        if flag.is_set():
+            raise KeyboardInterrupt
+        flag.set()
+
+    old = {number: signal.signal(number, raise_flag) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield flag
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def read(data: str, format: str | None, watch: Watch) -> Dataset:
+    """The dataset, its notes told."""
+    dataset = open_data(data, format, watch)
+    for note in dataset.notes:
+        watch.say(note)
+    return dataset
+
+
+def labelled(dataset: Dataset) -> None:
+    """Refuse what cannot be learned from.
+
+    Raises:
+        DataError: no labels, or one class only.
+    """
+    dataset.samples = [s for s in dataset.samples if s.truth is not None]
+    if dataset.task is None or not dataset.samples:
+        raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
+    if dataset.task == "classify" and len({s.truth.label for s in dataset.samples}) < 2:  # type: ignore[union-attr]
+        raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)
+
+
+def slug(data: str) -> str:
+    """A folder name from a data path: its last part, letters of any language kept."""
+    stem = Path(data.partition(":")[0] if not Path(data).exists() else data).resolve().name if "/" in data or Path(data).exists() else data
+    return re.sub(r"[^\w\-]+", "-", stem.split(".")[0]).strip("-") or "run"
+
+
+def _tensorboard(run: RunFolder) -> Any:
+    catalog.need("tensorboard", "tensorboard", "tensorboard=yes")
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run.path / "tensorboard"))

@@ -1,0 +1,117 @@
+"""From the best checkpoint to a bundle: operating point, honest scores, card."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+
+from omma.bundle import Bundle, versions
+from omma.data.sample import Dataset
+from omma.engine.machine import Machine
+from omma.report.run import write_report
+from omma.run.folder import Facts, RunFolder
+from omma.run.outcome import Outcome
+from omma.run.prepare import Ready, validator
+from omma.run.scoring import evaluate_bundle
+from omma.run.verdict import verdict
+from omma.words import say
+
+
+def best_nets(run: RunFolder, made: Ready) -> dict[str, torch.nn.Module]:
+    """The judged networks of the best step (the last one where nothing was held out)."""
+    keep = run.keep
+    last = keep.latest()
+    assert last is not None
+    best = keep.read(last.state["best_step"]) if last.state["best_step"] is not None else None
+    found = best or last
+    for who, net in made.players.nets.items():
+        rows = found.tensors.get(f"average-{who}", found.tensors[f"net-{who}"])
+        net.load_state_dict({key: value for key, value in rows.items() if key != "average.steps"})
+        net.eval()
+    return made.players.nets
+
+
+def operating_point(bundle: Bundle, made: Ready, split: str = "val") -> dict[str, Any]:
+    """Temperature and thresholds from the validation part; {} where there is none."""
+    usable = set(made.batches.frames.usable)
+    places = [i for i, s in enumerate(made.dataset.samples) if s.split == split and i in usable]
+    if not places:
+        return {}
+    pipeline = bundle.pipeline()
+    rows: list[dict[str, torch.Tensor]] = []
+    with torch.inference_mode():
+        for batch in batches_of_frames(made, places):
+            rows.append({key: value.float().cpu() for key, value in pipeline.infer(batch).items()})
+    tensors = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
+    truth = made.task.answer.tensors([made.dataset.samples[i].truth for i in places], made.task.names)
+    return made.task.answer.fit(tensors, truth)
+
+
+def batches_of_frames(made: Ready, places: list[int], size: int = 128):
+    """(N, S, S, C) uint8 frames of these places on the run's device, a few at a time."""
+    device = next(made.net.parameters()).device
+    for start in range(0, len(places), size):
+        yield made.batches.frames.get(torch.tensor(places[start : start + size])).to(device)
+
+
+def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
+    """The bundle of a finished run, operating point fitted, not yet scored or saved."""
+    nets = best_nets(run, made)
+    card: dict[str, Any] = {
+        "model": made.recipe.model,
+        "model_settings": made.recipe.model_settings,
+        "recipe": made.recipe.json(),
+        "fingerprint": facts.fingerprint,
+        "origin": made.net.origin,
+        "data": {
+            "where": facts.where,
+            "format": facts.format,
+            "digest": facts.data,
+            "how_split": facts.how_split,
+            "counts": made.dataset.counts(),
+            "source": made.dataset.source,
+        },
+        "versions": versions() | {"threads": str(machine.threads), "world": str(machine.world)},
+    }
+    bundle = Bundle(made.task, dict(nets), made.views, {}, card)
+    bundle.point = operating_point(bundle, made)
+    return bundle
+
+
+def train_score(made: Ready, machine: Machine, dataset: Dataset, most: int = 2000) -> tuple[float, dict[str, float]] | None:
+    """The judged networks on a part of what they learned from, not varied: for the verdict on over- and underfitting."""
+    usable = set(made.batches.frames.usable)
+    score = validator(made.task, dataset, usable, made.batches, made.views, machine, "train", most)
+    return score(made.players.nets) if score else None
+
+
+def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Watch, began: float, steps: int) -> Outcome:
+    """Pack the best step, score it once on the part that chose nothing, write bundle and report."""
+    bundle = pack(run, made, facts, machine)
+    parts = made.dataset.counts()
+    part = "test" if parts.get("test") else "val" if parts.get("val") else ""
+    notes: list[str] = []
+    if part != "test":
+        notes.append(say("train.no_test") if part else say("train.no_score"))
+    evaluation = None
+    if part and machine.is_first:
+        watch.step(say("train.scoring"), 0)
+        evaluation = evaluate_bundle(bundle, made.dataset.part(part), part, watch, device=str(machine.device))
+        bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in evaluation.scores.items()}}
+        watch.end(say("train.scoring"))
+    rows = list(run.rows())
+    seen = train_score(made, machine, made.dataset)
+    words = verdict(rows, seen[0] if seen else None)
+    bundle.card["notes"] = notes
+    trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes)
+    if machine.is_first:
+        bundle.save(run.bundle)
+        run.log({"event": "verdict", "step": steps, **words})
+        trained.report = write_report(run.path, bundle, evaluation, made.dataset, watch)
+        trained.scores = bundle.card.get("scores", {}).get("metrics", {})
+        run.log({"event": "bundle", "step": steps, "scores": trained.scores, "seconds": round(time.monotonic() - began, 2)})
+    machine.wait()
+    trained.seconds = time.monotonic() - began
+    return trained

@@ -1,0 +1,58 @@
+"""What a finished run tells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omma.words import language, say
+
+
+@dataclass
+class Outcome:
+    """A finished run.
+
+    Args:
+        run: its folder.
+        task, model: by name.
+        split: the part the scores were measured on; "" where nothing was held out.
+        scores: metric → {"value", "low", "high", "n"}.
+        verdict: over- or underfitting, in words.
+        steps, seconds: what it took.
+        report: the page for people.
+        notes: what a reader must know about the scores.
+    """
+
+    run: Path
+    task: str
+    model: str
+    split: str
+    scores: dict[str, Any]
+    verdict: dict[str, Any]
+    steps: int
+    seconds: float
+    report: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def bundle(self) -> Path:
+        """The trained model's folder."""
+        return self.run / "bundle"
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "run": str(self.run), "bundle": str(self.bundle), "report": str(self.report) if self.report else None, "task": self.task, "model": self.model,
+            "split": self.split, "scores": self.scores, "verdict": self.verdict["word"], "steps": self.steps, "seconds": round(self.seconds, 2), "notes": self.notes,
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        """What a person reads when training is over."""
+        lines = []
+        for name, score in list(self.scores.items())[:4]:
+            text = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+            lines.append(say("train.result", metric=name, score=text, n=score["n"], split=self.split))
+        lines += [self.verdict["text"][language()], *self.notes, say("train.ended", minutes=self.seconds / 60)]
+        if self.report:
+            lines.append(say("train.report", path=self.report))
+        return [*lines, say("train.next", run=self.run, data="DATA")]

@@ -1,0 +1,175 @@
+"""From a dataset and a few words to everything the loop needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from omma import bundle as bundles
+from omma import catalog
+from omma.data.batches import Batches
+from omma.data.fingerprint import Fingerprint
+from omma.data.frames import Frames
+from omma.data.sample import Dataset
+from omma.data.views import Views
+from omma.engine import predicting
+from omma.engine.loop import Validate
+from omma.engine.machine import Machine
+from omma.engine.pipeline import Pipeline
+from omma.engine.turn import Players
+from omma.errors import DataError, OmmaError
+from omma.models.network import Network, build
+from omma.progress import Watch
+from omma.recipe import Recipe
+from omma.tasks.task import Batch, Task
+from omma.words import say
+
+REFUSED_SHARE = 0.01  # more unreadable pictures than this stop training unless allowed
+
+
+@dataclass
+class Ready:
+    """All that a run is made of."""
+
+    task: Task
+    recipe: Recipe
+    dataset: Dataset
+    views: Views
+    net: Network
+    players: Players
+    batches: Batches
+    validate: Validate | None
+
+
+def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
+    """Let the data fill what is open in the recipe; returns the task with its settings."""
+    task = catalog.find("tasks", recipe.task)(dataset.names, **recipe.task_settings)
+    task.plan(fingerprint, recipe)
+    if recipe.balance == "weights" and "class_weights" in task.SETTINGS and not recipe.task_settings.get("class_weights"):
+        counts = [max(1, fingerprint.class_counts.get("train", {}).get(name, 0)) for name in dataset.names]
+        recipe.task_settings["class_weights"] = [round(sum(counts) / len(counts) / count, 6) for count in counts]
+    return type(task)(dataset.names, **recipe.task_settings)
+
+
+def ready(
+    task: Task, recipe: Recipe, dataset: Dataset, fingerprint: Fingerprint, machine: Machine, start: bundles.Bundle | None, watch: Watch,
+    fresh: bool = True,
+) -> Ready:  # fmt: skip
+    """Build networks, frames and batches; with `fresh` the network gets its data-dependent start (a resumed one has it)."""
+    torch.manual_seed(recipe.seed)
+    settings = dict(recipe.model_settings)
+    if "pretrained" not in settings and recipe.pretrained != "no":
+        settings["pretrained"] = recipe.pretrained
+    assert recipe.model and recipe.size and recipe.channels
+    net = build(recipe.model, channels=recipe.channels, size=recipe.size, outputs=task.outputs, **settings)
+    recipe.model_settings = {k: v for k, v in settings.items() if k != "pretrained"}
+    net.drop.p = recipe.get("dropout", 0.0)
+    if start is not None:
+        continue_from(net, task, start)
+    views = views_for(recipe, fingerprint, net, start)
+    frames = Frames(dataset, views, None, watch)
+    if frames.refused:
+        share = len(frames.refused) / len(dataset)
+        watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
+        if share > REFUSED_SHARE and not recipe.allow_refused:
+            raise DataError(
+                say("train.too_many_refused", count=len(frames.refused), share=f"{share:.1%}"), dataset.root, say("train.too_many_fix")
+            )
+    usable = set(frames.usable)
+    train = [i for i, s in enumerate(dataset.samples) if s.split == "train" and i in usable]
+    if len(train) < 2:
+        raise DataError(say("train.too_few", count=len(train)), dataset.root)
+    if recipe.optimizer == "gd":
+        recipe.batch = len(train)
+    batches = Batches(frames, dataset, task, views, recipe, machine.rank, machine.world, machine.device)
+    if fresh and start is None:
+        net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
+    machine.place(net)
+    players = Players.gather(task, net, recipe)
+    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, dataset, usable, batches, views, machine))
+
+
+def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bundles.Bundle | None) -> Views:
+    """How pictures enter: a pretrained network keeps the normalisation it was trained with."""
+    assert recipe.size and recipe.channels
+    if start is not None and start.views.size == recipe.size and start.views.channels == recipe.channels:
+        return replace(start.views, fit=recipe.get("fit", start.views.fit), tta=recipe.get("tta", start.views.tta))
+    mean, std = net.origin.get("mean"), net.origin.get("std")
+    if mean is None:
+        mean, std = fingerprint.mean, fingerprint.std
+        if len(mean) != recipe.channels:
+            mean, std = [sum(mean) / len(mean)] * recipe.channels, [sum(std) / len(std)] * recipe.channels
+    spread = tuple(max(float(s), 1e-3) for s in std)  # type: ignore[union-attr]
+    return Views(recipe.size, recipe.channels, recipe.get("fit", "squash"), tuple(map(float, mean)), spread, recipe.get("tta", "none"))
+
+
+def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
+    """Take over every tensor of an earlier model that fits; the head row by row, by class name, so new classes are welcome."""
+    mine, theirs = net.state_dict(), start.net.state_dict()
+    rows = {name: i for i, name in enumerate(start.names)}
+    for key, value in mine.items():
+        if key not in theirs:
+            continue
+        if theirs[key].shape == value.shape and (not key.startswith("head.") or start.names == task.names):
+            value.copy_(theirs[key])
+        elif key.startswith("head.") and value.shape[1:] == theirs[key].shape[1:]:
+            for place, name in enumerate(task.names):
+                if name in rows:
+                    value[place].copy_(theirs[key][rows[name]])
+    net.origin = {"weights": f"omma bundle {start.digest[:12]}", "licence": start.card.get("origin", {}).get("licence", "")}
+
+
+def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
+    """The earlier model's shape becomes this run's, unless a person says otherwise."""
+    recipe.put("bundle", model=start.card["model"], size=start.views.size, channels=start.views.channels, fit=start.views.fit)
+    if recipe.model != start.card["model"]:
+        raise OmmaError(say("train.other_model", here=recipe.model, there=start.card["model"]), str(start.path))
+    recipe.model_settings = dict(start.card.get("model_settings", {})) | recipe.model_settings
+
+
+def validator(
+    task: Task,
+    dataset: Dataset,
+    usable: set[int],
+    batches: Batches,
+    views: Views,
+    machine: Machine,
+    split: str = "val",
+    most: int | None = None,
+) -> Validate | None:
+    """Scores networks on one part: the first metric decides, the mean loss is told beside it. None where the part is empty."""
+    places = [i for i, s in enumerate(dataset.samples) if s.split == split and i in usable]
+    if most is not None and len(places) > most:
+        places = places[:: len(places) // most][:most]
+    if not places:
+        return None
+    truths = [dataset.samples[i].truth for i in places]
+    metrics = task.metrics()
+
+    def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
+        pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
+        answers, loss, seen = [], 0.0, 0
+        with torch.inference_mode(), machine.arithmetic():
+            for batch in batches.plain(places):
+                tensors = task.infer(nets, batch)
+                answers += task.decode(task.answer.operate(tensors, pipeline.point), batch)
+                loss += whole_loss(task, nets, batch) * len(batch)
+                seen += len(batch)
+        scores = predicting.point_scores(metrics, answers, truths)
+        first = next(iter(metrics))
+        value = scores[first]
+        return (value if metrics[first].better == "higher" else -value), {f"{split}_loss": loss / seen} | {
+            f"{split}_{k}": v for k, v in scores.items()
+        }
+
+    return validate
+
+
+def whole_loss(task: Task, nets: dict[str, torch.nn.Module], batch: Batch) -> float:
+    """The mean loss of one batch in evaluation mode; NaN for tasks whose players have no common loss."""
+    if "net" not in nets:
+        return float("nan")
+    loss: Any = task.loss(nets["net"], batch)
+    return float(sum(loss.values()) if isinstance(loss, dict) else loss)

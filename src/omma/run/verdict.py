@@ -1,0 +1,38 @@
+"""Does the run over- or underfit, in words, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from omma.words import both
+
+
+def verdict(rows: Iterable[dict[str, Any]], train: float | None) -> dict[str, Any]:
+    """{"word": overfit | underfit | early | fine | unknown, "text": {language: sentence}, …}.
+
+    Args:
+        rows: the event stream.
+        train: the deciding score on training pictures as they are, higher is better.
+
+    The rule: a gap to training of more than a quarter of what is left to gain (and 0.02) is overfitting, the more so when the
+    validation loss rose from its lowest point; a score still rising by more than 0.01 over the last fifth wants a longer run;
+    a training score hardly above validation while far from 1 is underfitting.
+    """
+    looks = [row for row in rows if row["event"] == "eval"]
+    if not looks or train is None:
+        return {"word": "unknown", "text": both("train.verdict_unknown")}
+    scores = [row["score"] for row in looks]
+    best = max(scores)
+    losses = [row["val_loss"] for row in looks if "val_loss" in row]
+    gap = train - best
+    rising = len(scores) >= 5 and scores[-1] - max(scores[: -max(1, len(scores) // 5)]) > 0.01
+    facts: dict[str, Any] = {"train": round(train, 4), "val": round(best, 4), "gap": round(gap, 4)}
+    worse = bool(losses) and losses[-1] > 1.1 * min(losses)
+    if gap > max(0.02, 0.25 * (1 - best)) and (worse or gap > 0.05):
+        return {"word": "overfit", "text": both("train.verdict_overfit", **facts)} | facts
+    if rising:
+        return {"word": "early", "text": both("train.verdict_early", **facts)} | facts
+    if train < 0.9 and gap < 0.02:
+        return {"word": "underfit", "text": both("train.verdict_underfit", **facts)} | facts
+    return {"word": "fine", "text": both("train.verdict_fine", **facts)} | facts
