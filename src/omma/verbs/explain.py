@@ -1,0 +1,162 @@
+"""Show what a model looked at in a picture, with proof that it did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omma import catalog
+from omma.errors import DiskError
+from omma.progress import Watch
+from omma.words import say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from omma.answers.answer import Answer
+    from omma.bundle import Bundle
+    from omma.explainers.receipt import Receipt
+
+
+@dataclass(slots=True)
+class Explanation:
+    """One picture explained.
+
+    Args:
+        path: the picture, as named.
+        method: the explainer.
+        about: the name that was explained.
+        answer: what the model says of the picture.
+        receipt: whether the map is faithful.
+        out: the overlay that was written.
+        heat: (H, W) float32 on the upright original, larger where the picture speaks for `about`.
+        overlay: (H, W, 3) uint8.
+    """
+
+    path: str
+    method: str
+    about: str
+    answer: Answer
+    receipt: Receipt
+    out: str
+    heat: np.ndarray = field(repr=False)
+    overlay: np.ndarray = field(repr=False)
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "path": self.path,
+            "method": self.method,
+            "about": self.about,
+            "answer": self.answer.json(),
+            "receipt": self.receipt.json(),
+            "out": self.out,
+        }
+
+    def lines(self) -> list[str]:
+        facts = self.receipt.json()
+        return [
+            say("explain.answer", path=self.path, answer=_short(self.answer.json())),
+            say("explain.asked", about=self.about, method=self.method),
+            say("explain.areas", insertion=facts["insertion"], deletion=facts["deletion"],
+                random_insertion=facts["random"]["insertion"]["mean"], random_deletion=facts["random"]["deletion"]["mean"],
+                orders=facts["random"]["orders"]),
+            say("explain.faithful" if self.receipt.beats_random else "explain.unfaithful"),
+            say("explain.written", out=self.out),
+        ]  # fmt: skip
+
+
+def explain(
+    bundle: str | Path,
+    picture: str | Path,
+    *,
+    method: str = "gradcam",
+    about: str | None = None,
+    out: str | Path | None = None,
+    device: str = "auto",
+    watch: Watch = Watch(),  # noqa: B008
+) -> Explanation:
+    """Draw which parts of a picture speak for an answer.
+
+    Args:
+        bundle: a bundle or a run folder.
+        picture: a picture file.
+        method: gradcam, integrated_gradients or occlusion.
+        about: the class (or the number) to explain; the predicted one when open.
+        out: the overlay to write; beside the working directory as NAME.METHOD.png when open.
+        device: where to compute.
+
+    Raises:
+        BundleError, DataError: the model or the picture cannot be read.
+        OmmaError: no such method or class.
+        NotMeaningful: this network has nothing to show by this method.
+    """
+    catalog.find("explainers", method)  # a misspelt method is told before anything slow is loaded
+    from omma import bundle as bundles
+    from omma.data.decode import decode, to_rgb8
+    from omma.engine.machine import device_of
+
+    place = device_of(device)
+    opened = bundles.open(bundle, str(place))
+    original = decode(Path(picture))
+    answer, asked, heat, proof = explained(opened, original, method, about, watch)
+    from omma.answers import draw
+    from omma.explainers.explainer import unframe
+
+    full = unframe(heat, opened.views, *original.shape[:2])
+    overlay = draw.overlay(to_rgb8(original), full)
+    target = Path(out) if out is not None else Path(f"{Path(picture).stem}.{method}.png")
+    _write(overlay, target)
+    return Explanation(str(picture), method, asked, answer, proof, str(target), full, overlay)
+
+
+def explained(
+    opened: Bundle,
+    original: np.ndarray,
+    method: str,
+    about: str | None,
+    watch: Watch = Watch(),  # noqa: B008
+) -> tuple[Answer, str, np.ndarray, Receipt]:
+    """A decoded picture, (H, W, C) → (answer, name explained, heat of the frame (S, S), receipt)."""
+    import torch
+
+    from omma.explainers.explainer import Question, choose
+    from omma.explainers.receipt import receipt
+
+    pipeline = opened.pipeline()
+    device = next(pipeline.parameters()).device
+    frames = torch.from_numpy(opened.views.frame(original))[None].to(device)
+    with torch.no_grad():
+        tensors = pipeline.infer(frames)
+        operated = opened.task.answer.operate(tensors, opened.point)
+    answer = opened.task.decode({key: t.cpu() for key, t in operated.items()})[0].settle(opened.point)
+    asked = choose(opened.task, tensors, about)
+    question = Question(opened.task, dict(opened.nets), asked)
+    pictures = opened.views.finish(frames)
+    watch.step(say("explain.mapping", method=method), 0, 2)
+    heat = catalog.find("explainers", method)(question, pictures).detach()
+    watch.step(say("explain.proving"), 1, 2)
+    proof = receipt(question, pictures, heat)
+    watch.end(say("explain.proving"))
+    return answer, asked, heat[0].cpu().numpy(), proof
+
+
+def _short(answer: dict[str, Any]) -> str:
+    """An answer on one line: everything but the list of all probabilities."""
+    import json
+
+    return json.dumps({key: value for key, value in answer.items() if key != "probabilities"}, ensure_ascii=False)
+
+
+def _write(overlay: np.ndarray, target: Path) -> None:
+    """The overlay as a picture file, whole or not at all."""
+    from PIL import Image
+
+    partial = target.with_name(target.name + ".partial")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(overlay).save(partial, "PNG")
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise DiskError(say("explain.not_written", reason=error.strerror or error), target) from None
