@@ -25,7 +25,7 @@ CONTRACTS = {
     "tasks": {"task", "plan"},
     "answers": {"answer", "draw", "operating"},
     "models": {"network", "backbone"},
-    "metrics": {"metric", "bootstrap", "sets"},
+    "metrics": {"metric", "bootstrap", "sets", "counts", "ranks", "residuals"},
     "formats": {"format"},
     "losses": {"loss"},
     "explainers": {"explainer", "receipt"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ Records = dict[str, "np.ndarray"]
 
 @dataclass(slots=True, frozen=True)
 class Score:
-    """A number with its 95 % interval over `n` pictures (or groups)."""
+    """A number with its 95 % interval, measured on `n` pictures."""
 
     value: float
     low: float
@@ -25,16 +25,39 @@ class Score:
     n: int
 
     def json(self) -> dict[str, Any]:
-        return {"value": self.value, "low": self.low, "high": self.high, "n": self.n}
+        """Plain JSON values; what is undefined (NaN) is None."""
+        return {"value": _plain(self.value), "low": _plain(self.low), "high": _plain(self.high), "n": self.n}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Score:
+        """The inverse of `json`."""
+        value, low, high = (float("nan") if data[key] is None else float(data[key]) for key in ("value", "low", "high"))
+        return cls(value, low, high, int(data["n"]))
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
 
 
+@dataclass(slots=True)
+class Gallery:
+    """Pictures that explain a number.
+
+    Args:
+        title: key of its heading, in the room `evaluate`.
+        places: which of the N pictures, the most telling first.
+        values: placeholders of the heading.
+    """
+
+    title: str
+    places: list[int]
+    values: dict[str, Any] = field(default_factory=dict)
+
+
 class Metric:
     """`records` looks at every answer once; `summary` turns weighted records into the number.
 
-    An interval is then `summary` over drawn weights, with nothing matched again; a comparison is paired by picture.
+    An interval is then `summaries` over drawn weights, with nothing matched again; a comparison is paired by picture.
+    A metric writes `records` and one of `summary` and `summaries`; the rest is optional.
 
     Args:
         names: the classes or the names of the numbers, in the model's order.
@@ -43,6 +66,9 @@ class Metric:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = ""  # "" for a share 0–1
     part: ClassVar[str | None] = None  # of a compound answer
+    # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,
+    # a distance that chance makes larger, or a number without bounds.
+    scale: ClassVar[Literal["share", "positive", "below_one", "distance", "free"]] = "share"
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
@@ -53,4 +79,33 @@ class Metric:
 
     def summary(self, records: Records, weight: np.ndarray) -> float:
         """The number, each picture counted `weight` ((N,) float) times; NaN where it is undefined."""
-        raise NotImplementedError
+        return float(self.summaries(records, weight.reshape(-1, 1))[0])
+
+    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        """`summary` of D drawings at once: weights (N, D) → (D,)."""
+        import numpy as np
+
+        assert type(self).summary is not Metric.summary, "a metric writes summary or summaries"
+        return np.array([self.summary(records, weight) for weight in weights.T])
+
+    def each(self, records: Records, weights: np.ndarray) -> np.ndarray | None:
+        """The same for every name on its own: weights (N, D) → (K, D); None where it has no parts."""
+        return None
+
+    def carriers(self, records: Records) -> np.ndarray:
+        """How many pictures carry each part ((K,) or, without parts, (1,)): the interval's width where a number cannot vary (a perfect score)."""
+        import numpy as np
+
+        return np.array([float(len(next(iter(records.values()))))])
+
+    def figure(self, records: Records) -> dict[str, Any] | None:
+        """What to draw beside the number, as JSON values with a `kind` that `report.charts` knows; None for nothing."""
+        return None
+
+    def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
+        """Pictures worth looking at, at most `most` each."""
+        return []
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if value == value and abs(value) != float("inf") else None

@@ -1,0 +1,49 @@
+"""Accuracy: the share of pictures answered right (with several labels: all of them right)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from omma.metrics.counts import indicators
+from omma.metrics.metric import Gallery, Metric, Records
+
+
+class Accuracy(Metric):
+    """Right / all. For `Labels` this is the subset accuracy: every class right at once."""
+
+    def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
+        """{"right": (N,) bool, "truth", "predicted": (N, C) bool}."""
+        truth, predicted = indicators(truths, self.names), indicators(predictions, self.names)
+        return {"right": (truth == predicted).all(1), "truth": truth, "predicted": predicted}
+
+    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        return records["right"].astype(weights.dtype) @ weights / weights.sum(0)
+
+    def figure(self, records: Records) -> dict[str, Any] | None:
+        """The confusion matrix, rows true and columns predicted; None where a picture has several classes."""
+        table = self._confusion(records)
+        return None if table is None else {"kind": "confusion", "names": self.names, "counts": table.tolist()}
+
+    def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
+        """The pairs of classes most often taken for each other."""
+        table = self._confusion(records)
+        if table is None:
+            return []
+        np.fill_diagonal(table, 0)
+        worst = [pair for pair in np.argsort(-table, axis=None, kind="stable")[:3] if table.flat[pair]]
+        rooms = []
+        for true, named in (divmod(int(pair), len(self.names)) for pair in worst):
+            places = np.flatnonzero(records["truth"][:, true] & records["predicted"][:, named])[: most // 2].tolist()
+            values = {"true": self.names[true], "named": self.names[named], "count": int(table[true, named])}
+            rooms.append(Gallery("confused", places, values))
+        return rooms
+
+    def _confusion(self, records: Records) -> np.ndarray | None:
+        truth, predicted = records["truth"], records["predicted"]
+        if not len(truth) or (truth.sum(1) != 1).any() or (predicted.sum(1) != 1).any():
+            return None
+        size = len(self.names)
+        return np.bincount(truth.argmax(1) * size + predicted.argmax(1), minlength=size * size).reshape(size, size)

@@ -1,0 +1,86 @@
+"""Answers as arrays, and what is counted from them: shared by the metrics of one and of several labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from omma.metrics.metric import Metric, Records
+
+
+def indicators(answers: Sequence[Any], names: Sequence[str]) -> np.ndarray:
+    """Which classes each answer (a `Label` or `Labels`) names: (N, C) bool."""
+    place = {name: i for i, name in enumerate(names)}
+    table = np.zeros((len(answers), len(names)), bool)
+    for row, answer in enumerate(answers):
+        for name in answer.labels if hasattr(answer, "labels") else (answer.label,):
+            table[row, place[name]] = True
+    return table
+
+
+def probabilities(answers: Sequence[Any], names: Sequence[str]) -> np.ndarray:
+    """How probable each answer holds each class: (N, C) float64; an answer without probabilities is sure of what it says."""
+    if not answers or any(answer.probabilities is None for answer in answers):
+        return indicators(answers, names).astype(float)
+    table = np.stack([answer.probabilities for answer in answers]).astype(float)
+    classes = list(answers[0].classes)
+    return table if classes == list(names) else table[:, [classes.index(name) for name in names]]
+
+
+def counted(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """(N, K) of 0 and 1 (or numbers) summed over the pictures, each `weights` (N, D) times: (K, D)."""
+    return table.T.astype(np.float32) @ weights.astype(np.float32, copy=False) if table.dtype == bool else table.T @ weights
+
+
+def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
+    """above / below, `otherwise` where below is 0."""
+    above, below = np.asarray(above, float), np.asarray(below, float)
+    return np.divide(above, below, out=np.full(np.broadcast_shapes(above.shape, below.shape), otherwise), where=below > 0)
+
+
+def mean_of_defined(rows: np.ndarray, axis: int = 0) -> np.ndarray:
+    """Mean over the values that are not NaN; NaN where none is."""
+    known = ~np.isnan(rows)
+    return ratio(np.where(known, rows, 0.0).sum(axis), known.sum(axis))
+
+
+class Counted(Metric):
+    """Precision, recall and F1: from the hits (true positives), the times named and the times true of each class.
+
+    Args:
+        average: `macro` (mean over the classes that occur), `micro` (all decisions pooled) or `weighted` (by how often a class is true).
+    """
+
+    def __init__(self, names: Sequence[str], average: str = "macro") -> None:
+        super().__init__(names)
+        assert average in ("macro", "micro", "weighted")
+        self.average = average
+
+    def one(self, hits: np.ndarray, named: np.ndarray, true: np.ndarray) -> np.ndarray:
+        """The number of each class from its counts; NaN for a class that neither occurs nor is named."""
+        raise NotImplementedError
+
+    def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
+        """{"truth", "predicted"}: (N, C) bool."""
+        return {"truth": indicators(truths, self.names), "predicted": indicators(predictions, self.names)}
+
+    def _sums(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        truth, predicted = records["truth"], records["predicted"]
+        return counted(truth & predicted, weights), counted(predicted, weights), counted(truth, weights)
+
+    def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        return self.one(*self._sums(records, weights))
+
+    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        hits, named, true = self._sums(records, weights)
+        if self.average == "micro":
+            return self.one(hits.sum(0), named.sum(0), true.sum(0))
+        rows = self.one(hits, named, true)
+        if self.average == "macro":
+            return mean_of_defined(rows)
+        return ratio((np.nan_to_num(rows) * true).sum(0), true.sum(0))
+
+    def carriers(self, records: Records) -> np.ndarray:
+        return records["truth"].sum(0).astype(float) if self.average == "macro" else super().carriers(records)
