@@ -1,0 +1,215 @@
+"""The card of a trained model, a network's size, or what there is: models, tasks, formats, sources, settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omma import catalog
+from omma.words import say
+
+if TYPE_CHECKING:
+    from omma.bundle import Bundle
+
+LISTS = ("models", "tasks", "formats", "sources", "explainers", "compressors", "exporters", "losses", "settings")
+
+
+@dataclass
+class Card:
+    """Facts about one thing, in order.
+
+    Args:
+        facts: what `--json` prints.
+        rows: (what, value) as people read them.
+    """
+
+    facts: dict[str, Any]
+    rows: list[tuple[str, str]]
+
+    def json(self) -> dict[str, Any]:
+        return self.facts
+
+    def lines(self) -> list[str]:
+        width = max((_columns(what) for what, _ in self.rows), default=0) + 2
+        return [f"{what}{' ' * (width - _columns(what))}{value}".rstrip() for what, value in self.rows]
+
+
+def show(what: str) -> Card:
+    """Say what a model is: task, classes, size, scores with intervals, recipe, where it came from.
+
+    Args:
+        what: a bundle or run folder, a model's name, or one of the lists (models, tasks, formats, sources, settings …).
+
+    Raises:
+        BundleError: a folder that is no bundle, or a damaged one.
+        OmmaError: no such folder, model or list.
+    """
+    if not Path(what).exists():
+        if what in LISTS:
+            return _list(what)
+        if "/" not in what or what.startswith(("timm/", "torchvision/")):
+            return _network(what)
+    from omma import bundle
+
+    return _card(bundle.open(what))
+
+
+def _card(bundle: Bundle) -> Card:
+    """Everything a person asks of a trained model before using it."""
+    size = sum(file.stat().st_size for file in bundle.path.glob("*") if file.is_file()) if bundle.path else 0
+    card = bundle.json()
+    cost = _cost(bundle.net, bundle.views.channels, bundle.views.size)
+    facts = {**card, **cost, "bytes": size, "path": str(bundle.path)}
+    scores, data = card.get("scores", {}), card.get("data", {})
+    names = ", ".join(card["names"][:20]) + (f" … ({len(card['names'])})" if len(card["names"]) > 20 else "")
+    rows = [
+        (
+            say("show.task"),
+            f"{card['task']} · {catalog.caption('tasks', card['task'])}" if card["task"] in catalog.names("tasks") else card["task"],
+        ),
+        (say("show.names"), names),
+        (say("show.model"), f"{card['model']}{_braces(card.get('model_settings'))}"),
+        (say("show.size"), _cost_words(cost, size)),
+        *_score_rows(scores),
+        (say("show.views"), _braces(card["views"]).strip()),
+        (say("show.point"), _braces(card["operating_point"]).strip() or "–"),
+        (say("show.data"), f"{data.get('where', '?')} · {data.get('how_split', '')}".rstrip(" ·")),
+        (say("show.recipe"), _recipe_words(card.get("recipe", {}))),
+        (say("show.origin"), _braces(card.get("origin")).strip() or say("show.random")),
+        (say("show.made"), f"omma {card.get('omma', '?')} · {card.get('created', '')}"),
+    ]
+    if card.get("parent"):
+        rows.append((say("show.parent"), _braces(card["parent"]).strip()))
+    return Card(facts, [*rows, *((say("show.note"), str(note)) for note in card.get("notes", []))])
+
+
+def _score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    for name, score in scores.get("metrics", {}).items():
+        if isinstance(score, dict) and isinstance(score.get("value"), int | float):
+            rows.append(
+                (name, f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}] · n {score['n']} · {scores.get('split', '?')}")
+            )
+    return rows or [(say("show.scores"), say("show.unmeasured"))]
+
+
+def _recipe_words(recipe: dict[str, Any]) -> str:
+    """What was set otherwise than by default, as key=value words."""
+    origin = recipe.get("origin", {})
+    words = [f"{key}={value}" for key, value in recipe.items() if origin.get(key, "default") != "default" and value is not None]
+    return " ".join(words) or "–"
+
+
+def _braces(values: dict[str, Any] | None) -> str:
+    """Values of a table as ` key=value, …`; long ones shortened."""
+    shown = []
+    for key, value in (values or {}).items():
+        if isinstance(value, float):
+            value = f"{value:.4g}"
+        elif isinstance(value, list | tuple):
+            value = "[" + " ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in value[:8]) + (" …]" if len(value) > 8 else "]")
+        shown.append(f"{key}={value}")
+    return " " + ", ".join(shown) if shown else ""
+
+
+def _network(name: str) -> Card:
+    """A network that has not learned anything yet: parameters, multiply-adds, layers at its usual size."""
+    if name not in catalog.names("models") and "/" not in name:
+        raise catalog.unknown(say("show.thing"), name, [*catalog.names("models"), *LISTS])
+    import torch
+
+    from omma.models.network import build, settings_of
+
+    size = 224 if "/" in name else 32
+    with torch.device("meta"):  # shapes only: no memory, no weights
+        net = build(name, channels=3, size=size, outputs=10)
+    cost = _cost(net, 3, size)
+    facts = {"model": name, "size": size, "channels": 3, "outputs": 10, "settings": settings_of(name), **cost}
+    caption = catalog.caption("models", name) if name in catalog.names("models") else ""
+    rows = [
+        (say("show.model"), f"{name} {caption}".strip()),
+        (say("show.size"), _cost_words(cost, 0)),
+        (say("show.at"), f"{size} × {size} × 3 → 10"),
+    ]
+    return Card(facts, [*rows, *((key, str(value)) for key, value in facts["settings"].items())])
+
+
+def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
+    """Parameters, layers with weights, and multiply-adds for one picture, counted at convolutions and products as they run on shapes alone."""
+    import copy
+
+    import torch
+    from torch import nn
+
+    layers = [m for m in net.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+    facts: dict[str, Any] = {"parameters": sum(p.numel() for p in net.parameters()), "layers": len(layers)}
+    macs = 0
+
+    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+        nonlocal macs
+        weight = module.weight
+        places = (
+            output.numel() // output.shape[1]
+            if output.dim() > 2 and not isinstance(module, nn.Linear)
+            else output.numel() // output.shape[-1]
+        )
+        macs += int(weight.numel()) * int(places)  # type: ignore[arg-type, operator]
+
+    shapes = copy.deepcopy(net).to("meta").eval()
+    hooks = [m.register_forward_hook(count) for m in shapes.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+    try:
+        with torch.no_grad():
+            shapes(torch.empty(1, channels, size, size, device="meta"))
+        facts["macs"] = macs
+    except (NotImplementedError, RuntimeError):  # a network that cannot run on shapes alone
+        facts["macs"] = None
+    for hook in hooks:
+        hook.remove()
+    return facts
+
+
+def _cost_words(cost: dict[str, Any], size: int) -> str:
+    words = [say("show.parameters", count=f"{cost['parameters']:,}", layers=cost["layers"])]
+    words += [say("show.macs", count=f"{cost['macs'] / 1e6:,.1f}")] if cost["macs"] else []
+    words += [f"{size / 1e6:.2f} MB"] if size else []
+    return " · ".join(words)
+
+
+def _list(what: str) -> Card:
+    """Names with captions: of a room, of the sources, or of a recipe's settings."""
+    if what == "sources":
+        from omma.data.sources import sources
+
+        rows = [(name, f"{source.task} · {source.licence}") for name, source in sorted(sources().items())]
+    elif what == "settings":
+        from omma.recipe import HINTS, SETTABLE
+
+        rows = [(key, f"{_hint(HINTS[key])} · {field.metadata['help']}") for key, field in SETTABLE.items()]
+        for task in catalog.names("tasks"):
+            settings = catalog.find("tasks", task).SETTINGS
+            rows += [(f"task.{key}", f"{default!r} · {help} ({task})") for key, (default, help) in settings.items()]
+    else:
+        rows = [(name, catalog.caption(what, name)) for name in catalog.names(what)]
+        if what == "models":
+            rows += [("timm/NAME", say("show.timm")), ("torchvision/NAME", say("show.torchvision"))]
+    return Card({what: dict(rows)}, rows)
+
+
+def _hint(hint: Any) -> str:
+    """A type as a person writes it: `10`, `0.1`, `yes/no` or the words to choose from."""
+    from typing import Literal, get_args, get_origin
+
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, get_args(hint)))
+    inner = [a for a in get_args(hint) if a is not type(None)]
+    if inner:
+        return _hint(inner[0])
+    return {bool: "yes | no", int: "1", float: "0.1", str: "…"}.get(hint, str(hint))
+
+
+def _columns(text: str) -> int:
+    """Width on a terminal: 中文 takes two columns a sign."""
+    from unicodedata import east_asian_width
+
+    return sum(2 if east_asian_width(sign) in "WF" else 1 for sign in text)
