@@ -73,6 +73,7 @@ class Recipe:
     rotate: float | None = _known("degrees", None, low=0, high=180)
     scale: float | None = _known("zoom by up to this share", None, low=0, high=0.9)
     colour: float | None = _known("strength of brightness, contrast and saturation changes", None, low=0, high=1)
+    progressive: float | None = _known("share of the steps at three quarters of the size", None, low=0, high=1)
     trivial: bool | None = _known("TrivialAugment")
     erase: float | None = _known("side of the erased square as a share; 0 = none", None, low=0, high=0.9)
     mixup: float | None = _known("Beta parameter; 0 = none", None, low=0)

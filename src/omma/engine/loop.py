@@ -88,7 +88,7 @@ def learn(
         keep.save(0, tensors_of(players), asdict(state))
     yield {"event": "start", "step": state.step, "total": state.total, "per_epoch": batches.per_epoch, "resumed": resume is not None}
     while state.step < course.last:
-        batch = batches.at(state.step)
+        batch = batches.at(state.step, state.step / course.total)
         told, notice = attempt(task, players, batch, state, recipe, machine, course)
         if notice:
             yield {"event": "notice", "step": state.step, "text": notice}

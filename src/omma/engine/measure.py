@@ -25,14 +25,20 @@ def steps_in(
     """
     began = time.monotonic()
     twin = copy.deepcopy(players)
-    took: list[float] = []
-    while len(took) < 3 or (time.monotonic() - began < min(4.0, 0.05 * seconds) and len(took) < 40):
-        start = time.monotonic()
-        batch = batches.at(len(took))
-        told = turn.take(task, twin, batch, 0, recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
-        float(sum(told.values()))  # waits for the device
-        took.append(time.monotonic() - start)
-    step = sorted(took[1:])[len(took[1:]) // 2]  # the first one warms caches; the median forgives a disturbance
+    small = recipe.get("progressive", 0.0)
+
+    def step_at(progress: float) -> float:
+        """Median seconds of a step; the first one warms caches and does not count."""
+        start, took = time.monotonic(), []
+        while len(took) < 4 or (time.monotonic() - start < min(3.0, 0.03 * seconds) and len(took) < 40):
+            tick = time.monotonic()
+            batch = batches.at(len(took), progress)
+            told = turn.take(task, twin, batch, 0, recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
+            float(sum(told.values()))  # waits for the device
+            took.append(time.monotonic() - tick)
+        return sorted(took[1:])[len(took[1:]) // 2]
+
+    step = (1 - small) * step_at(1.0) + (small * step_at(0.0) if small else 0.0)
     look = 0.0
     if validate is not None:
         start = time.monotonic()

@@ -1,10 +1,12 @@
 """Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024), for convolutions too.
 
-The library's own Muon takes matrices only; a convolution's kernel is read as (out, in · kh · kw). Vectors use Nesterov momentum.
+The library's own Muon takes matrices only; a convolution's kernel is read as (out, in · kh · kw). Vectors and the head follow
+Nesterov momentum.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -25,21 +27,27 @@ def orthogonal(matrix: torch.Tensor, steps: int = 3) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Args: groups with `matrix` true are made orthogonal, the others follow Nesterov momentum; weight decay is decoupled."""
+    """Nesterov momentum, made orthogonal in groups with `matrix`, as it is in the others; weight decay is decoupled.
+
+    A group with `scale_free` holds kernels that a normalisation follows: their length does not matter, so it is kept at
+    √out, which keeps the angle of a step in step with the rate.
+    """
 
     def __init__(self, params: Any, lr: float = 0.02, momentum: float = 0.9) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "matrix": True})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "matrix": True, "scale_free": False})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for p in (p for p in group["params"] if p.grad is not None):
-                memory = self.state[p].setdefault("momentum_buffer", torch.zeros_like(p))
-                memory.mul_(group["momentum"]).add_(p.grad)
+                state = self.state[p]
+                memory = state["momentum_buffer"] if "momentum_buffer" in state else torch.zeros_like(p)
+                state["momentum_buffer"] = memory.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(memory, alpha=group["momentum"])
                 if group["matrix"]:
                     flat = orthogonal(update.reshape(len(p), -1))
-                    # The root makes a step as long for wide kernels as for narrow ones.
-                    update = flat.mul_(max(1.0, flat.shape[0] / flat.shape[1]) ** 0.5).reshape(p.shape)
-                p.mul_(1 - group["lr"] * group["weight_decay"])
+                    if not group["scale_free"]:  # a step as long for wide kernels as for narrow ones
+                        flat = flat * max(1.0, flat.shape[0] / flat.shape[1]) ** 0.5
+                    update = flat.reshape(p.shape)
+                p.mul_(math.sqrt(len(p)) / p.norm() if group["scale_free"] else 1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"])

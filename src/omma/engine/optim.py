@@ -15,26 +15,29 @@ if TYPE_CHECKING:
 
 
 def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
-    """Parameters that learn, grouped by their share of the rate and by whether they decay.
+    """Parameters that learn, grouped by their share of the rate and by what they are.
 
     Vectors (biases, norms) do not decay. With `layer_decay` each stage learns slower than the next; with `freeze` only the
-    head learns. A network may mark a parameter with `rate_share`.
+    head learns. A network may mark a parameter: `muon_share` (its share of Muon's rate where it is no matrix), `scale_free`
+    (a normalisation follows it).
     """
-    share = {id(p): getattr(p, "rate_share", 1.0) for p in net.parameters()}
+    muon = recipe.optimizer == "muon"
+    share = {id(p): getattr(p, "muon_share", 1.0) if muon else 1.0 for p in net.parameters()}
     if (recipe.freeze or recipe.layer_decay < 1) and hasattr(net, "stages"):
         stages = net.stages()
         for depth, stage in enumerate(stages):
             for p in stage.parameters():
                 share[id(p)] *= 0.0 if recipe.freeze else recipe.layer_decay ** (len(stages) - depth)
-    found: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for p in net.parameters():
+    found: dict[tuple[float, bool, bool, bool], list[nn.Parameter]] = {}
+    for name, p in net.named_parameters():
         p.requires_grad_(p.requires_grad and share[id(p)] > 0)
         if p.requires_grad:
-            found.setdefault((share[id(p)], p.dim() > 1), []).append(p)
+            matrix = p.dim() > 1 and not (muon and name.startswith("head."))
+            found.setdefault((share[id(p)], p.dim() > 1, matrix, getattr(p, "scale_free", False)), []).append(p)
     decay = recipe.get("weight_decay", 0.0)
     return [
-        {"params": params, "share": part, "weight_decay": decay if matrix else 0.0, "matrix": matrix}
-        for (part, matrix), params in found.items()
+        {"params": params, "share": part, "weight_decay": decay if decays else 0.0, "matrix": matrix, "scale_free": free}
+        for (part, decays, matrix, free), params in found.items()
     ]
 
 

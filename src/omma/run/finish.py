@@ -10,6 +10,7 @@ import torch
 from omma.bundle import Bundle, versions
 from omma.data.sample import Dataset
 from omma.engine.machine import Machine
+from omma.progress import Watch
 from omma.report.run import write_report
 from omma.run.folder import Facts, RunFolder
 from omma.run.outcome import Outcome
