@@ -7,6 +7,7 @@ A `draw` names what the number is for; two purposes must use two draws.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 
@@ -34,17 +35,21 @@ def _shifted(value: torch.Tensor, bits: int) -> torch.Tensor:
     return (value >> bits) & ((1 << (64 - bits)) - 1)
 
 
-def bits(seed: int, epoch: int, samples: torch.Tensor, draw: int) -> torch.Tensor:
-    """64 random bits for each of `samples` ((B,) int64, any device) as (B,) int64."""
-    base = _mixed(_mixed(_mixed(seed + _GOLDEN) ^ (epoch * _ONE)) ^ (draw * _TWO))
-    value = samples.long() * _signed(_GOLDEN) + _signed(base)
+def bits(seed: int, epoch: int, samples: torch.Tensor, draw: int | Sequence[int]) -> torch.Tensor:
+    """64 random bits for each of `samples` ((B,) int64, any device) as (B,) int64; for K draws at once, (K, B)."""
+    epoch_base = _mixed(_mixed(seed + _GOLDEN) ^ (epoch * _ONE))
+    if isinstance(draw, int):
+        base: int | torch.Tensor = _signed(_mixed(epoch_base ^ (draw * _TWO)))
+    else:
+        base = torch.tensor([[_signed(_mixed(epoch_base ^ (one * _TWO)))] for one in draw], device=samples.device)
+    value = samples.long() * _signed(_GOLDEN) + base
     value = (value ^ _shifted(value, 30)) * _signed(_ONE)
     value = (value ^ _shifted(value, 27)) * _signed(_TWO)
     return value ^ _shifted(value, 31)
 
 
-def uniform(seed: int, epoch: int, samples: torch.Tensor, draw: int) -> torch.Tensor:
-    """(B,) float32 in [0, 1), multiples of 2⁻²⁴."""
+def uniform(seed: int, epoch: int, samples: torch.Tensor, draw: int | Sequence[int]) -> torch.Tensor:
+    """(B,) float32 in [0, 1), multiples of 2⁻²⁴; for K draws at once, (K, B)."""
     return _shifted(bits(seed, epoch, samples, draw), 40).float() * 2.0**-24
 
 

@@ -113,7 +113,7 @@ class Views:
 
         picture = picture[:, :, None] if picture.ndim == 2 else picture
         found = picture.shape[2]
-        if self.channels in (1, 3) and found <= 4:
+        if self.channels in (1, 3) and found in (1, 3, 4):
             if picture.dtype == np.uint8 and found == self.channels:
                 return picture
             colour = to_rgb8(picture)
@@ -126,19 +126,20 @@ class Views:
 
     def finish(self, frames: torch.Tensor) -> torch.Tensor:
         """(B, size, size, channels) uint8 → (B, channels, size, size) float32, normalised, channels_last."""
-        # Whole rows at a time: broadcasting over 3 channels costs five times as much.
-        rows = self._scaled(frames.reshape(-1, self.size * self.channels).float(), self.size)
-        return rows.reshape(-1, self.size, self.size, self.channels).permute(0, 3, 1, 2)
+        # Whole rows at a time, because broadcasting over 3 channels costs five times as much; in place, because fresh memory costs as much.
+        gain, lift = self._affine(frames.device, self.size)
+        rows = frames.reshape(-1, self.size * self.channels).float().mul_(gain).add_(lift)
+        return rows.view(-1, self.size, self.size, self.channels).permute(0, 3, 1, 2)
 
     def normalise(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, channels, H, W) float32 of 0–255 → mean 0, deviation 1."""
-        return self._scaled(pictures.permute(0, 2, 3, 1), 1).permute(0, 3, 1, 2)
+        gain, lift = (value.view(1, -1, 1, 1) for value in self._affine(pictures.device, 1))
+        return pictures * gain + lift
 
-    def _scaled(self, values: torch.Tensor, times: int) -> torch.Tensor:
-        """`values` with channels last, `times` pixels in the last dimension, to mean 0 and deviation 1."""
-        gain = torch.tensor([1 / (255 * s) for s in self.std], device=values.device).repeat(times)
-        lift = torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=values.device).repeat(times)
-        return torch.addcmul(lift, values, gain)
+    def _affine(self, device: torch.device, times: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What multiplies a value and what is added to it, for `times` pixels in a row."""
+        gain = torch.tensor([1 / (255 * s) for s in self.std], device=device).repeat(times)
+        return gain, torch.tensor([-m / s for m, s in zip(self.mean, self.std, strict=True)], device=device).repeat(times)
 
     def copies(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """The views of (B, C, S, S) pictures whose answers are averaged at prediction time.
