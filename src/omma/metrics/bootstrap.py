@@ -153,8 +153,8 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
 
 def _add(metrics, records, weights: np.ndarray, whole: dict[str, list], parts: dict[str, list]) -> None:
     for key, metric in metrics.items():
-        whole[key].append(np.asarray(metric.summaries(records[key], weights), float))
-        each = metric.each(records[key], weights)
+        all_of_it, each = metric.both(records[key], weights)
+        whole[key].append(np.asarray(all_of_it, float))
         if each is not None:
             parts[key].append(np.asarray(each, float))
 

@@ -92,8 +92,12 @@ class Metric:
         """The same for every name on its own: weights (N, D) → (K, D); None where it has no parts."""
         return None
 
+    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """`summaries` and `each` at once, for metrics where one follows from the other."""
+        return self.summaries(records, weights), self.each(records, weights)
+
     def carriers(self, records: Records) -> np.ndarray:
-        """How many pictures carry each part ((K,) or, without parts, (1,)): the interval's width where a number cannot vary (a perfect score)."""
+        """How many pictures carry each part: (K,), without parts (1,); what an interval falls back on where nothing varies."""
         import numpy as np
 
         return np.array([float(len(next(iter(records.values()))))])

@@ -31,6 +31,10 @@ class Ranked(Metric):
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
         return mean_of_defined(self.each(records, weights))
 
+    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.each(records, weights)
+        return mean_of_defined(rows), rows
+
     def carriers(self, records: Records) -> np.ndarray:
         true = records["truth"].sum(0)
         return np.minimum(true, len(records["truth"]) - true).astype(float)
