@@ -147,7 +147,7 @@ def help_of(verb: str) -> str:
     notes, rows, usage = described(function), [], [f"omma {verb}"]
     for param in command_of(verb).params:
         name = str(param.name)
-        text = say_or(f"cli.flag.{verb}.{name}", "") or say_or(f"cli.flag.{name}", "") or notes.get(name, "")
+        text = say_or(f"cli.flag.{name}", "") or notes.get(name, "")
         if isinstance(param, click.Argument):
             shown = str(param.metavar)
             usage.append(shown if param.required else f"[{shown}]")

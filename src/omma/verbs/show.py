@@ -136,7 +136,7 @@ def _network(name: str) -> Card:
 
 
 def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
-    """Parameters, layers with weights, and multiply-adds for one picture, counted at convolutions and products as they run on shapes alone."""
+    """Parameters, layers with weights, and multiply-adds for one picture, counted at convolutions and products as they run."""
     import copy
 
     import torch
