@@ -45,7 +45,6 @@ def steps_in(
         if machine.is_first:
             validate(twin.judged())
         look = time.monotonic() - start
-    del twin
     if machine.device.type == "cuda":
         torch.cuda.empty_cache()
     left = seconds - (time.monotonic() - began) - recipe.get("evals", 10) * look
