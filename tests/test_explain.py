@@ -156,7 +156,7 @@ def test_heat_lies_where_the_picture_is(fit, shape):
     picture = np.zeros((height, width, 3), np.uint8)
     rows, columns = slice(height // 2 - 6, height // 2 + 2), slice(width // 2 + 2, width // 2 + 10)
     picture[rows, columns] = 255
-    heat = views.frame(picture)[:, :, 0].astype("float32") * (1 if fit != "pad" else 1)
+    heat = views.frame(picture)[:, :, 0].astype("float32")
     if fit == "pad":
         heat = np.where(heat == views.filling[0], 0, heat)
     whole = unframe(heat, views, height, width)

@@ -1,0 +1,128 @@
+"""From the bytes somebody sent to the answer's JSON: decoded in a few threads, computed in one, forgotten when nobody waits any more."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from omma.errors import DataError
+from omma.serving.batcher import Batcher, Expired, Full
+from omma.words import say
+
+
+class Runs(Protocol):
+    """What of a runtime is needed here."""
+
+    def run(self, frames: np.ndarray) -> dict[str, np.ndarray]: ...
+
+
+class Gone(Exception):
+    """Whoever asked has left."""
+
+
+class Model:
+    """A bundle and the runtime that computes it: the same decoder, views, runtime and operating point as `predict`.
+
+    Args:
+        bundle: an opened bundle.
+        runtime: frames (N, S, S, C) uint8 → operated tensors.
+        max_pixels: of one picture.
+    """
+
+    def __init__(self, bundle: Any, runtime: Runs, max_pixels: int = 40_000_000) -> None:
+        self.bundle, self.runtime, self.max_pixels = bundle, runtime, max_pixels
+
+    def frame(self, blob: bytes) -> np.ndarray:
+        """The bytes of a picture file → (S, S, C) uint8.
+
+        Raises:
+            DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel.
+        """
+        from omma.data.decode import decode, probe
+
+        about = probe(blob)
+        if about.width * about.height > self.max_pixels:
+            raise DataError(say("serve.too_many_pixels", width=about.width, height=about.height, cap=self.max_pixels // 1_000_000))
+        return self.bundle.views.frame(decode(blob, name=say("serve.picture")))
+
+    def answers(self, frames: np.ndarray) -> Sequence[dict[str, Any]]:
+        """(N, S, S, C) uint8 → N answers as JSON."""
+        import torch
+
+        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in self.runtime.run(frames).items()}
+        return [answer.settle(self.bundle.point).json() for answer in self.bundle.task.decode(tensors)]
+
+
+@dataclass(slots=True)
+class _Asker:
+    deadline: float  # of time.monotonic()
+    left: bool = False
+
+
+class Desk:
+    """Where pictures are handed in.
+
+    Args:
+        model: what answers.
+        batcher: the one compute thread.
+        places: requests inside at once; one more is refused at once.
+        decoders: threads that decode.
+        seconds: an answer that would come later is not worth computing.
+    """
+
+    def __init__(self, model: Model, batcher: Batcher, *, places: int = 64, decoders: int = 1, seconds: float = 10.0) -> None:
+        self.model, self.batcher, self.places, self.seconds = model, batcher, places, seconds
+        self.inside = 0
+        self._pool = ThreadPoolExecutor(decoders, thread_name_prefix="omma-decode")
+
+    def full(self) -> int | None:
+        """Seconds after which trying again makes sense; None while there is a place."""
+        return self.batcher.wait() if self.inside >= self.places else None
+
+    async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]]) -> dict[str, Any]:
+        """The answer's JSON.
+
+        Args:
+            blob: the bytes of a picture file.
+            leaving: returns when whoever asked has gone.
+
+        Raises:
+            Full, Expired, Gone, DataError.
+        """
+        if (wait := self.full()) is not None:
+            raise Full(wait)
+        self.inside += 1
+        asker = _Asker(time.monotonic() + self.seconds)
+        work = asyncio.ensure_future(self._work(blob, asker))
+        left = asyncio.ensure_future(leaving())
+        try:
+            await asyncio.wait({work, left}, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise Gone if left.done() else Expired
+        finally:
+            asker.left = True
+            for task in (work, left):
+                task.cancel()
+            await asyncio.gather(work, left, return_exceptions=True)
+            self.inside -= 1
+
+    async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any]:
+        frame = await asyncio.get_running_loop().run_in_executor(self._pool, self._frame, blob, asker)
+        return await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline))
+
+    def _frame(self, blob: bytes, asker: _Asker) -> np.ndarray:
+        if asker.left or time.monotonic() > asker.deadline:
+            raise Expired
+        return self.model.frame(blob)
+
+    def close(self) -> None:
+        """Finish what is in work."""
+        self.batcher.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
