@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,22 @@ from omma.words import say
 RESERVE = 0.06  # share of a timed budget kept for scoring, packing and the report
 
 
+@dataclass(frozen=True)
+class Scene:
+    """Where a run takes place.
+
+    Args:
+        data, format: as given to `open_data`.
+        began: `time.monotonic()` of the command's start; budgets of minutes run from there.
+    """
+
+    data: str
+    format: str | None
+    machine: Machine
+    watch: Watch
+    began: float
+
+
 def start(
     data: str, format: str | None, asked: dict[str, Any], settings: list[str], recipe_file: str | None, out: str | None, from_: str | None,
     folds: int | None, device: str, watch: Watch,
@@ -53,21 +70,19 @@ def start(
     recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
     labelled(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
+    scene = Scene(data, format, machine, watch, began)
     if folds is not None:
         from omma.run.folds import cross_validate
 
-        return cross_validate(dataset, recipe, folds, data, format, out, device, machine, watch, began)
+        return cross_validate(dataset, recipe, folds, out, scene)
     dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test)
-    run = RunFolder.create(machine.agree(out), slug(data)) if machine.is_first else None
-    run = RunFolder(Path(machine.agree(str(run.path) if run else None)))
-    return begin(run, dataset, recipe, parent, data, format, machine, watch, began)
+    path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
+    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene)
 
 
-def begin(
-    run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bundle | None, data: str, format: str | None, machine: Machine, watch: Watch,
-    began: float, deadline_share: float = 1.0,
-) -> Outcome:  # fmt: skip
-    """Plan, write down what was decided, learn."""
+def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bundle | None, scene: Scene, share: float = 1.0) -> Outcome:
+    """Plan, write down what was decided, learn. `share` of a timed budget is over when this run ends."""
+    machine, watch = scene.machine, scene.watch
     print_of = take(dataset, watch)
     task = decide(dataset, print_of, recipe)
     made = ready(task, recipe, dataset, print_of, machine, parent, watch)
@@ -76,7 +91,7 @@ def begin(
     deadline = None
     if budget.kind == "seconds":
         watch.step(say("train.measuring"), 0)
-        deadline = began + budget.amount * deadline_share * (1 - RESERVE)
+        deadline = scene.began + budget.amount * share * (1 - RESERVE)
         left = deadline - time.monotonic()
         total, measured = steps_in(max(1.0, left), task, made.players, made.batches, recipe, machine, made.validate)
         watch.end(say("train.measuring"))
@@ -84,7 +99,7 @@ def begin(
     else:
         total = budget.steps(made.batches.per_epoch)
     facts = Facts(
-        data, format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
+        scene.data, scene.format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
         str(parent.path) if parent else None, dataset.how_split,
     )  # fmt: skip
     if machine.is_first:
@@ -94,7 +109,7 @@ def begin(
     epochs = total / made.batches.per_epoch
     plan = {"pictures": len(dataset), "names": len(dataset.names), "task": recipe.task, "model": recipe.model, "size": recipe.size}
     watch.say(say("train.plan", **plan, total=total, epochs=epochs, split=dataset.how_split))
-    return go(run, made, facts, machine, watch, began, deadline, None)
+    return go(run, made, facts, scene, deadline, None)
 
 
 def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
@@ -133,7 +148,7 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
         made = ready(task, recipe, dataset, print_of, machine, parent, watch)
     if machine.is_first:
         run.rewind(found.step if found else 0)
-    return go(run, made, facts, machine, watch, began, None, found)
+    return go(run, made, facts, Scene(facts.where, facts.format, machine, watch, began), None, found)
 
 
 def go(

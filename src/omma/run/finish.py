@@ -7,15 +7,16 @@ from typing import Any
 
 import torch
 
+from omma.answers.answer import Answer
 from omma.bundle import Bundle, versions
-from omma.data.sample import Dataset
+from omma.data.sample import Dataset, Sample
 from omma.engine.machine import Machine
+from omma.metrics import bootstrap
 from omma.progress import Watch
 from omma.report.run import write_report
 from omma.run.folder import Facts, RunFolder
 from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, validator
-from omma.run.scoring import evaluate_bundle
 from omma.run.verdict import verdict
 from omma.words import say
 
@@ -57,6 +58,18 @@ def batches_of_frames(made: Ready, places: list[int], size: int = 128):
         yield made.batches.frames.get(torch.tensor(places[start : start + size])).to(device)
 
 
+def reply(bundle: Bundle, made: Ready, split: str) -> tuple[list[Answer], list[Sample]]:
+    """The finished model's answers about one part, and the samples they are about; frames are those the run has read already."""
+    usable = set(made.batches.frames.usable)
+    places = [i for i, s in enumerate(made.dataset.samples) if s.split == split and i in usable]
+    pipeline = bundle.pipeline()
+    said: list[Answer] = []
+    with torch.inference_mode():
+        for frames in batches_of_frames(made, places):
+            said += [answer.settle(pipeline.point) for answer in made.task.decode(pipeline(frames))]
+    return said, [made.dataset.samples[i] for i in places]
+
+
 def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
     """The bundle of a finished run, operating point fitted, not yet scored or saved."""
     nets = best_nets(run, made)
@@ -96,11 +109,12 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     notes: list[str] = []
     if part != "test":
         notes.append(say("train.no_test") if part else say("train.no_score"))
-    evaluation = None
     if part and machine.is_first:
         watch.step(say("train.scoring"), 0)
-        evaluation = evaluate_bundle(bundle, made.dataset.part(part), part, watch, device=str(machine.device))
-        bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in evaluation.scores.items()}}
+        said, samples = reply(bundle, made, part)
+        groups = [sample.group or sample.id for sample in samples]
+        scores = bootstrap.scores(made.task.metrics(), said, [s.truth for s in samples], groups, watch=watch)
+        bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in scores.items()}}
         watch.end(say("train.scoring"))
     rows = list(run.rows())
     seen = train_score(made, machine, made.dataset)

@@ -41,10 +41,9 @@ class Outcome:
         return self.run / "bundle"
 
     def json(self) -> dict[str, Any]:
-        return {
-            "run": str(self.run), "bundle": str(self.bundle), "report": str(self.report) if self.report else None, "task": self.task, "model": self.model,
-            "split": self.split, "scores": self.scores, "verdict": self.verdict["word"], "steps": self.steps, "seconds": round(self.seconds, 2), "notes": self.notes,
-        }  # fmt: skip
+        own = {"run": str(self.run), "bundle": str(self.bundle), "report": str(self.report) if self.report else None}
+        own |= {"task": self.task, "model": self.model, "split": self.split, "scores": self.scores, "verdict": self.verdict["word"]}
+        return own | {"steps": self.steps, "seconds": round(self.seconds, 2), "notes": self.notes}
 
     def lines(self) -> list[str]:
         """What a person reads when training is over."""

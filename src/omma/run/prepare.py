@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from omma import bundle as bundles
@@ -14,7 +15,6 @@ from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
 from omma.data.sample import Dataset
 from omma.data.views import Views
-from omma.engine import predicting
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
 from omma.engine.pipeline import Pipeline
@@ -146,7 +146,7 @@ def validator(
     if not places:
         return None
     truths = [dataset.samples[i].truth for i in places]
-    metrics = task.metrics()
+    first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
@@ -157,12 +157,8 @@ def validator(
                 answers += task.decode(task.answer.operate(tensors, pipeline.point), batch)
                 loss += whole_loss(task, nets, batch) * len(batch)
                 seen += len(batch)
-        scores = predicting.point_scores(metrics, answers, truths)
-        first = next(iter(metrics))
-        value = scores[first]
-        return (value if metrics[first].better == "higher" else -value), {f"{split}_loss": loss / seen} | {
-            f"{split}_{k}": v for k, v in scores.items()
-        }
+        value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
+        return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / seen, f"{split}_{first}": value}
 
     return validate
 

@@ -26,7 +26,10 @@ class Classify(Task):
     def plan(self, fingerprint, recipe):
         from omma.tasks.plan import plan_pictures
 
-        return plan_pictures(fingerprint, recipe)
+        plan_pictures(fingerprint, recipe)
+        if "task.label_smoothing" not in recipe.origin and self.settings["loss"] == "cross_entropy":
+            recipe.task_settings["label_smoothing"] = 0.2 if recipe.model.startswith("quick") else 0.1
+        return recipe
 
     def loss(self, net: nn.Module, batch: Batch) -> torch.Tensor:
         import torch

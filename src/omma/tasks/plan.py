@@ -16,61 +16,70 @@ if TYPE_CHECKING:
 
 SMALL = 48  # pixels: up to here a picture is learned at its own size
 
-
-def plan_pictures(fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
-    """Size, channels, network, rates and views by rule; each rule names what it looked at."""
-    side = max(fingerprint.width[0], fingerprint.height[0])
-    small = side <= SMALL
-    aspect = side / max(1, min(fingerprint.width[0], fingerprint.height[0]))
-    recipe.put("plan", **_view(side, small, aspect, recipe), channels=1 if fingerprint.channels == 1 else 3)
-    train = fingerprint.splits.get("train", fingerprint.count)
-    recipe.put("preset", **PRESETS[recipe.preset])
-    recipe.put("plan", **_learning(train, small, recipe))
-    if small and fingerprint.looks_like_digits:
-        recipe.put("plan", flip=False)
-    return recipe
-
-
 # Dials that do not depend on the data. Minutes are for two cores.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"budget": "2min", "tta": "none"},
-    "balanced": {"budget": "10min", "tta": "flip"},
+    "balanced": {"budget": "10min", "tta": "flip+shift"},
     "best": {"budget": "40min", "tta": "flip+shift"},
 }
-SIZES = {"fast": 64, "balanced": 96, "best": 128}
-
-
-def _view(side: int, small: bool, aspect: float, recipe: Recipe) -> dict[str, Any]:
-    if small:
-        size = max(16, (side + 3) // 4 * 4)
-    else:
-        size = 224 if recipe.model and "/" in recipe.model else min(SIZES[recipe.preset], (side + 15) // 16 * 16)
-    return {"size": size, "fit": "squash" if aspect <= 1.6 else "pad"}
-
-
-def _learning(train: int, small: bool, recipe: Recipe) -> dict[str, Any]:
-    """Batch, optimizer and views by how much there is to learn from."""
-    if recipe.model is None:
-        recipe.put("plan", model="quick" if recipe.preset == "best" or not small else "quick-narrow")
-    scratch = recipe.model is not None and not recipe.model.startswith(("timm/", "torchvision/"))
-    batch = 256 if train >= 20_000 else 64 if train >= 2_000 else 32 if train >= 500 else 16
-    values: dict[str, Any] = {
-        "batch": min(batch, max(1, train)), "warmup": 0.1, "evals": 10, "early_stop": 0, "clip": 0.0, "balance": "none", "ema": 0.0, "dropout": 0.0,
-        "flip": True, "shift": 0.0625, "rotate": 0.0, "scale": 0.0, "colour": 0.0, "trivial": False, "erase": 0.0, "mixup": 0.0, "cutmix": 0.0,
-    }  # fmt: skip
-    optimizer = recipe.optimizer or ("nesterov" if scratch else "adamw")
-    values |= {"optimizer": optimizer, "schedule": "onecycle", "momentum": 0.9} | RATES[optimizer]
-    if not small:
-        values |= {"scale": 0.2, "rotate": 10.0, "colour": 0.2}
-    return values
-
+SIZES = {"fast": 64, "balanced": 96, "best": 128}  # pixels, for pictures larger than SMALL and networks of our own
 
 # Peak rate and decay that suit each optimizer on standard networks.
 RATES: dict[str, dict[str, float]] = {
-    "gd": {"rate": 0.5, "weight_decay": 0.0}, "sgd": {"rate": 0.1, "weight_decay": 5e-4}, "momentum": {"rate": 0.05, "weight_decay": 5e-4},
-    "nesterov": {"rate": 0.05, "weight_decay": 5e-4}, "rmsprop": {"rate": 1e-3, "weight_decay": 0.0}, "adam": {"rate": 1e-3, "weight_decay": 0.0},
-    "adamw": {"rate": 1e-3, "weight_decay": 0.05}, "muon": {"rate": 0.02, "weight_decay": 0.01},
-}  # fmt: skip
+    "gd": {"rate": 0.5, "weight_decay": 0.0},
+    "sgd": {"rate": 0.1, "weight_decay": 5e-4},
+    "momentum": {"rate": 0.05, "weight_decay": 5e-4},
+    "nesterov": {"rate": 0.05, "weight_decay": 5e-4},
+    "rmsprop": {"rate": 1e-3, "weight_decay": 0.0},
+    "adam": {"rate": 1e-3, "weight_decay": 0.0},
+    "adamw": {"rate": 1e-3, "weight_decay": 0.05},
+    "muon": {"rate": 0.02, "weight_decay": 0.01},
+}
+
+
+def plan_pictures(fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
+    """Size, channels, network, rates and views by rule, from how large, how many and how grey the pictures are."""
+    width, height = fingerprint.width[0], fingerprint.height[0]
+    small = max(width, height) <= SMALL
+    train = fingerprint.splits.get("train", fingerprint.count)
+    recipe.put("preset", **PRESETS[recipe.preset])
+    recipe.put("plan", channels=1 if fingerprint.channels == 1 else 3)
+    if recipe.model is None:
+        recipe.put("plan", model="quick" if recipe.preset == "best" else "quick-narrow")
+    quick = str(recipe.model).startswith("quick")
+    recipe.put("plan", **_view(width, height, small, recipe), **_learning(train, quick, recipe), **_variation(train, small, quick))
+    return recipe
+
+
+def _view(width: float, height: float, small: bool, recipe: Recipe) -> dict[str, Any]:
+    """Side of the input and how a picture becomes square."""
+    side = max(width, height)
+    if small:
+        size = max(16, int(side + 3) // 4 * 4)
+    else:
+        size = 224 if "/" in str(recipe.model) else min(SIZES[recipe.preset], int(side + 15) // 16 * 16)
+    return {"size": size, "fit": "squash" if side <= 1.6 * min(width, height) else "pad"}
+
+
+def _learning(train: int, quick: bool, recipe: Recipe) -> dict[str, Any]:
+    """Batch, optimizer and schedule by how much there is to learn from."""
+    batch = 512 if train >= 20_000 else 128 if train >= 4_000 else 64 if train >= 1_000 else 32 if train >= 300 else 16
+    batch = min(batch if quick else min(batch, 128), max(1, train))
+    optimizer = recipe.optimizer or ("muon" if quick else "adamw" if "/" in str(recipe.model) else "nesterov")
+    values: dict[str, Any] = {"optimizer": optimizer, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.1} | RATES[optimizer]
+    if optimizer == "muon" and quick:  # measured on CIFAR-10, see benchmarks: straight down from the full rate, which grows with √batch
+        values |= {"momentum": 0.7, "warmup": 0.0, "rate": round(0.15 * (batch / 512) ** 0.5, 4), "weight_decay": 0.0}
+    spare = {"batch": batch, "evals": 10, "early_stop": 0, "clip": 0.0, "balance": "none", "ema": 0.0, "dropout": 0.0}
+    return values | spare
+
+
+def _variation(train: int, small: bool, quick: bool) -> dict[str, Any]:
+    """How pictures vary: the fewer and the larger they are, the more."""
+    values: dict[str, Any] = {
+        "flip": True, "shift": 0.0625, "rotate": 0.0, "scale": 0.0, "colour": 0.0, "trivial": False, "erase": 0.0, "mixup": 0.0,
+        "cutmix": 0.0, "progressive": 0.6 if quick and train >= 20_000 else 0.0,
+    }  # fmt: skip
+    return values if small else values | {"scale": 0.2, "rotate": 10.0, "colour": 0.2}
 
 
 def one_column(tensor: torch.Tensor, names: Sequence[str], about: str | None) -> torch.Tensor:
