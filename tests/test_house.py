@@ -8,8 +8,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-import laws
 import pytest
+
+import laws
 from omma import catalog
 
 HOME = Path(__file__).parent.parent

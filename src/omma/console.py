@@ -27,7 +27,7 @@ class Console(Watch):
     """
 
     def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+        self.quiet, self.began = quiet, time.monotonic()
         self._lively = (
             not quiet and sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb") and "NO_PROGRESS" not in os.environ
         )
@@ -115,7 +115,7 @@ class Console(Watch):
             self._progress = Progress(*columns, TextColumn("{task.fields[facts]}"), console=Terminal(stderr=True), transient=True)
             self._progress.start()
         if what not in self._bars:
-            self._bars[what] = self._progress.add_task(what.replace("[", r"\["), total=total, facts="")
+            self._bars[what] = self._progress.add_task(what.replace("[", r"\["), total=total, completed=int(done), facts=told(facts))
         self._progress.update(self._bars[what], completed=done, total=total, facts=told(facts))
 
     def _plain(self, what: str, done: float, total: float | None, facts: dict[str, object]) -> None:

@@ -1,0 +1,24 @@
+"""What every test stands on: few threads, one language, a cache of its own."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch is imported: tests run beside one another, and two spinning thread pools cost five times the time.
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.pop("OMMA_DEBUG", None)
+
+import pytest
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _home_of_the_session(tmp_path_factory):
+    """Nothing is read from, or written to, the cache of whoever runs the tests."""
+    os.environ["OMMA_HOME"] = str(tmp_path_factory.mktemp("omma-home"))
+    os.environ.setdefault("OMMA_OFFLINE", "1")
+
+
+@pytest.fixture(autouse=True)
+def _english(monkeypatch):
+    """Sentences are compared in one language."""
+    monkeypatch.setenv("OMMA_LANG", "en")
