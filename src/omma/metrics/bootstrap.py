@@ -26,6 +26,7 @@ from omma.answers.answer import Answer
 from omma.metrics.counts import ratio
 from omma.metrics.metric import Metric, Records, Score
 from omma.progress import Watch
+from omma.words import say
 
 LEVEL = 0.95
 DRAWS = 1000
@@ -133,8 +134,8 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
     for weights in drawn(count, groups, draws, seed):
         _add(metrics, records, weights, whole, parts)
         done += weights.shape[1]
-        watch.step("bootstrap", done, draws)
-    watch.end("bootstrap")
+        watch.step(say("evaluate.intervals"), done, draws)
+    watch.end(say("evaluate.intervals"))
     units = units_of(count, groups)
     share = units / count
     result = Measured({}, {}, records)

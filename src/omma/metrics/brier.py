@@ -12,7 +12,7 @@ from omma.metrics.metric import Metric, Records
 
 
 class Brier(Metric):
-    """Half the sum over classes of (p − truth)²: 0–1, and for two classes the usual Brier score. `several` labels: the mean over classes."""
+    """Half the sum over classes of (p − truth)²: 0–1, for two classes the usual Brier score. `several` labels: the mean over classes."""
 
     better = "lower"
     scale = "positive"

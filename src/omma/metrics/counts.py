@@ -70,8 +70,9 @@ class Counted(Metric):
         truth, predicted = records["truth"], records["predicted"]
         return counted(truth & predicted, weights), counted(predicted, weights), counted(truth, weights)
 
-    def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return self.one(*self._sums(records, weights))
+    def each(self, records: Records, weights: np.ndarray) -> np.ndarray | None:
+        """The number of each class, told once: by the macro average."""
+        return self.one(*self._sums(records, weights)) if self.average == "macro" else None
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
         hits, named, true = self._sums(records, weights)

@@ -66,6 +66,7 @@ class Metric:
     better: ClassVar[Literal["higher", "lower"]] = "higher"
     unit: ClassVar[str] = ""  # "" for a share 0–1
     part: ClassVar[str | None] = None  # of a compound answer
+    parts_are: ClassVar[Literal["classes", "numbers"]] = "classes"
     # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,
     # a distance that chance makes larger, or a number without bounds.
     scale: ClassVar[Literal["share", "positive", "below_one", "distance", "free"]] = "share"

@@ -19,6 +19,8 @@ def values(answers: Sequence[Any], names: Sequence[str]) -> np.ndarray:
 class OfNumbers(Metric):
     """A metric of each number; the whole is the mean over the numbers."""
 
+    parts_are = "numbers"
+
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
         """{"truth", "predicted": (N, K) float64}."""
         return {"truth": values(truths, self.names), "predicted": values(predictions, self.names)}

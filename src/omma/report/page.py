@@ -123,9 +123,8 @@ class Page:
             self._room -= len(source)
             kind = ' class="dots"' if max(picture.shape[:2]) < 96 else ""
             shown = html.escape(name, quote=True)
-            figures.append(
-                f'<figure><img src="{source}" alt="{shown}" title="{shown}" loading="lazy"{kind}><figcaption>{words(caption)}</figcaption></figure>'
-            )
+            image = f'<img src="{source}" alt="{shown}" title="{shown}" loading="lazy"{kind}>'
+            figures.append(f"<figure>{image}<figcaption>{words(caption)}</figcaption></figure>")
         if figures:
             self._parts.append(f'<div class="pictures">{"".join(figures)}</div>')
         return self
