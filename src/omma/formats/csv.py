@@ -1,0 +1,253 @@
+"""Tables (CSV, TSV): a column that names pictures and one or several with labels or numbers; optional split and group columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from omma.answers.label import Label
+from omma.answers.labels import Labels
+from omma.answers.numbers import Numbers
+from omma.data.sample import SPLITS, Dataset, Refused
+from omma.errors import DataError
+from omma.formats._columns import Table, columns_of, number
+from omma.formats._paths import Pictures
+from omma.formats.folders import in_order
+from omma.progress import Watch
+from omma.words import say
+
+_SUFFIXES = (".csv", ".tsv")
+_SOME, _MOST = 20, 1 << 30
+
+
+def _tables(path: Path) -> list[Path]:
+    """The table meant, or every table lying at the top of a folder."""
+    if path.is_dir():
+        return sorted(entry for entry in path.iterdir() if entry.suffix.lower() in _SUFFIXES and entry.is_file() and entry.name[0] != ".")
+    return [path] if path.suffix.lower() in _SUFFIXES and path.is_file() else []
+
+
+def sniff(path: Path) -> float:
+    """0.9 for a table that names pictures lying beside it, 0.7 for a folder with one, 0.1 for another table."""
+    tables = _tables(path)
+    if not path.is_dir():
+        return 0.9 if tables else 0.0
+    pictures = Pictures(path) if tables else None
+    return 0.7 if pictures is not None and any(_usable(table, pictures) for table in tables) else 0.0
+
+
+def _usable(table: Path, pictures: Pictures) -> bool:
+    """Whether the first rows name pictures and there is something to learn."""
+    try:
+        rows = open_table(table, _SOME)
+        column, others = columns_of(rows, pictures), len(rows.header) > 1
+    except DataError:
+        return False
+    return column.path is not None and others
+
+
+def open_table(path: Path, most: int | None = None) -> Table:
+    """Header and rows of a table, whatever its encoding, line ends and separator.
+
+    Raises:
+        DataError: empty, binary or damaged.
+    """
+    if path.stat().st_size > _MOST:
+        raise DataError(say("formats.too_large", size=path.stat().st_size >> 20), path)
+    with open(path, "rb") as file:
+        raw = file.read(1 << 16 if most else -1)
+    text, encoding = _text(raw, cut=bool(most))
+    lines = text.splitlines()
+    while lines and lines[0].startswith("#"):
+        lines[0] = ""
+        lines.pop(0) if len(lines) == 1 else lines.__setitem__(0, "")
+        break
+    root = text[len("# root: ") :].split("\n", 1)[0].strip() if text.startswith("# root: ") else None
+    body = text.split("\n", 1)[1] if root is not None and "\n" in text else text
+    first = next((line for line in body.splitlines() if line.strip()), "")
+    if not first or "\0" in body[:4096]:
+        raise DataError(say("formats.table_empty"), path)
+    separator = _separator(first, path)
+    rows = []
+    try:
+        reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator)
+        for row in reader:
+            if row and any(cell.strip() for cell in row):
+                rows.append((reader.line_num + (root is not None), [cell.strip() for cell in row]))
+            if most and len(rows) > most:
+                break
+    except csv.Error as error:
+        raise DataError(say("formats.table_broken", reason=str(error)[:120]), path) from None
+    return Table(path, rows, separator, encoding, root)
+
+
+def _text(raw: bytes, cut: bool = False) -> tuple[str, str]:
+    """The text and the encoding it was in: UTF-8 with or without mark, UTF-16 with mark, else Latin-1."""
+    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return raw.decode("utf-16", "replace"), "UTF-16"
+    for trim in range(4 if cut else 1):
+        try:
+            return raw[: len(raw) - trim].decode("utf-8-sig"), "UTF-8"
+        except UnicodeDecodeError:
+            continue
+    return raw.decode("latin-1"), "Latin-1"
+
+
+def _separator(line: str, path: Path) -> str:
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    return next((mark for mark in ",\t;|" if mark in line), ",")
+
+
+def read(path: Path, watch: Watch | None = None, columns: list[str] | None = None) -> Dataset:
+    """Samples in the order of their ids; a row that cannot be used is refused with `table.csv:line`.
+
+    Args:
+        path: a table, or a folder with one at its top (or with train.csv, val.csv, test.csv).
+        watch: unused.
+        columns: the target columns; None finds them.
+
+    Raises:
+        DataError: no table, no column that names pictures, or several that could be the target (says how to name one).
+    """
+    tables = _tables(path)
+    root = path if path.is_dir() else path.parent
+    if not tables:
+        raise DataError(say("formats.no_table"), path)
+    pictures = Pictures(root)
+    if len(tables) > 1:
+        usable = [table for table in tables if _usable(table, pictures)]
+        tables = usable if {_split(table.stem) for table in usable} <= set(SPLITS) else usable[:1] if len(usable) == 1 else []
+        if not tables:
+            raise DataError(say("formats.tables", names=", ".join(table.name for table in usable)), path, say("formats.tables_fix", path=root))
+    dataset = Dataset([], [], None, root, "csv")
+    kinds = []
+    for table in tables:
+        kinds.append(_one(open_table(table), pictures, columns, dataset, _split(table.stem) if len(tables) > 1 else None))
+    if len({(kind, *names) for kind, names in kinds if kind == "regress"} | {(kind,) for kind, _ in kinds if kind != "regress"}) > 1:
+        raise DataError(say("formats.tables_differ"), path)
+    _settle(dataset, *kinds[0])
+    if not dataset.samples:
+        shown = "; ".join(f"{row.where}: {row.reason}" for row in dataset.refused[:3])
+        raise DataError(say("formats.no_rows", shown=shown or "–"), path)
+    return dataset
+
+
+def _split(word: str) -> str | None:
+    from omma.formats.folders import SPLITS as WORDS
+
+    return WORDS.get(word.strip().lower())
+
+
+def _one(table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Dataset, part: str | None) -> tuple[str, tuple[str, ...]]:
+    """Add one table's rows to the dataset; what kind of truth they hold and the names of the numbers."""
+    if table.encoding == "Latin-1":
+        dataset.notes.append(say("formats.latin", name=table.path.name))
+    if table.root is not None:
+        dataset.notes.append(say("formats.root_of", name=table.path.name, root=table.root))
+        pictures = Pictures(Path(table.root))
+    columns = columns_of(table, pictures)
+    if columns.path is None:
+        fix = say("formats.no_path_column_fix", folder=pictures.root)
+        raise DataError(say("formats.no_path_column", columns=", ".join(table.header)), table.path, fix)
+    kind, targets = columns.targets(table, wanted)
+    several = kind == "classify" and any(mark in row[targets[0]] for _, row in table.body if targets[0] < len(row) for mark in table.marks)
+    kind = "multilabel" if several else kind
+    names = tuple(table.header[i] for i in targets)
+    for line, row in table.body:
+        record = f"{table.path.name}:{line}"
+        try:
+            if len(row) <= max([columns.path, *targets]):
+                raise ValueError(say("formats.row_short", cells=len(row), header=len(table.header)))
+            sample = pictures.sample(row[columns.path], record)
+            sample.truth = _truth(kind, [row[i] for i in targets], names, table.marks)
+            sample.split = _split_of(row, columns.split, part)
+            sample.group = (row[columns.group] or None) if columns.group is not None and columns.group < len(row) else None
+            dataset.samples.append(sample)
+        except ValueError as error:
+            dataset.refused.append(Refused(record, str(error)))
+    return kind, names
+
+
+def _truth(kind: str, cells: list[str], names: tuple[str, ...], marks: str) -> Label | Labels | Numbers:
+    if kind == "regress":
+        return Numbers({name: number(cell, name) for name, cell in zip(names, cells, strict=True)})
+    if kind == "classify":
+        if not cells[0]:
+            raise ValueError(say("formats.row_no_label"))
+        return Label(cells[0])
+    text = cells[0]
+    for mark in marks[1:]:
+        text = text.replace(mark, marks[0])
+    return Labels(tuple(dict.fromkeys(word.strip() for word in text.split(marks[0]) if word.strip())))
+
+
+def _split_of(row: list[str], column: int | None, part: str | None) -> str | None:
+    if column is None or column >= len(row) or not row[column]:
+        return part
+    split = _split(row[column])
+    if split is None:
+        raise ValueError(say("formats.row_split", split=row[column][:40]))
+    return split
+
+
+def _settle(dataset: Dataset, kind: str, names: tuple[str, ...]) -> None:
+    """Order, doubles, names: a picture named twice with the same truth counts once, with different ones not at all."""
+    seen: dict[str, list] = {}
+    for sample in dataset.samples:
+        seen.setdefault(sample.id, []).append(sample)
+    kept, twice = [], 0
+    for rows in seen.values():
+        if all(rows[0].truth.same(other.truth) for other in rows[1:]):
+            kept.append(rows[0])
+            twice += len(rows) - 1
+        else:
+            lines = ", ".join(row.record for row in rows)
+            dataset.refused += [Refused(row.record, say("formats.row_contradicts", path=row.id, lines=lines)) for row in rows]
+    if twice:
+        dataset.notes.append(say("formats.twice", count=twice))
+    dataset.samples = sorted(kept, key=lambda sample: sample.id)
+    dataset.task = kind
+    if kind == "regress":
+        dataset.names = list(names)
+        return
+    found = {name for s in kept for name in ((s.truth.label,) if kind == "classify" else s.truth.labels)}
+    dataset.names = in_order(found)
+    place = {name: i for i, name in enumerate(dataset.names)}
+    if kind == "multilabel":
+        for sample in kept:
+            sample.truth = Labels(tuple(sorted(sample.truth.labels, key=place.__getitem__)))
+    elif len(kept) > 40 and len(found) > len(kept) / 2:
+        dataset.notes.append(say("formats.too_many_classes", classes=len(found), count=len(kept)))
+
+
+def write(dataset: Dataset, path: Path) -> Path:
+    """The dataset as a table (UTF-8 with mark, so that spreadsheets read it); paths relative to the table's folder where they lie below it.
+
+    Raises:
+        DataError: the pixels lie in arrays, there is no file to name.
+    """
+    path = Path(path)
+    if any(sample.path is None for sample in dataset.samples):
+        raise DataError(say("formats.no_files"), dataset.root)
+    inside = all(sample.path.resolve().is_relative_to(path.parent.resolve()) for sample in dataset.samples)
+    root = (path.parent if inside else dataset.root).resolve()
+    targets = dataset.names if dataset.task == "regress" else ["label"] if dataset.task else []
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+        if not inside:
+            file.write(f"# root: {root}\n")
+        out = csv.writer(file)
+        out.writerow(["path", *targets, "split", "group"])
+        for sample in dataset.samples:
+            out.writerow([sample.path.resolve().relative_to(root).as_posix(), *_cells(sample.truth), sample.split or "", sample.group or ""])
+    return path
+
+
+def _cells(truth: object) -> list[object]:
+    if isinstance(truth, Numbers):
+        return [repr(value) for value in truth.numbers.values()]
+    if isinstance(truth, Labels):
+        return [";".join(truth.labels)]
+    return [truth.label] if isinstance(truth, Label) else []
