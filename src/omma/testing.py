@@ -1,0 +1,195 @@
+"""What a task, a model or a format must keep to, as checks that a plug-in's own tests can call.
+
+from omma.testing import check_format, check_model, check_task
+
+def test_my_model():
+    check_model("my_model", size=32)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omma import catalog
+
+if TYPE_CHECKING:
+    import torch
+
+    from omma.answers.answer import Answer
+    from omma.data.sample import Dataset
+
+
+def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 5, **settings: Any) -> None:
+    """A network keeps its promises: shapes, gradients everywhere, one picture's answer does not depend on its neighbours.
+
+    Args:
+        name: in the catalogue.
+        channels, size, outputs, settings: as given to `build`.
+
+    Raises:
+        AssertionError: which promise is broken.
+    """
+    import torch
+
+    from omma.models.network import build, settings_of
+
+    torch.manual_seed(0)
+    net = build(name, channels=channels, size=size, outputs=outputs, **settings)
+    assert set(settings) <= settings_of(name).keys(), "settings_of lists every setting build takes"
+    pictures = torch.randn(3, channels, size, size)
+    net.prepare(pictures)
+    net.train()
+    answers = net(pictures)
+    assert answers.shape == (3, outputs), f"forward gives {tuple(answers.shape)}, not (3, {outputs})"
+    answers.square().sum().backward()
+    dry = [key for key, p in net.named_parameters() if p.requires_grad and p.grad is None]
+    assert not dry, f"no gradient reaches {dry}"
+    net.eval()
+    with torch.no_grad():
+        maps, features, answers = net.maps(pictures), net.features(pictures), net(pictures)
+        assert maps.dim() == 4 and len(maps) == 3, f"maps gives {tuple(maps.shape)}, not (B, D, h, w)"
+        assert features.dim() == 2, f"features gives {tuple(features.shape)}, not (B, F)"
+        torch.testing.assert_close(net.head(features), answers, msg="forward is not head(features)")
+        torch.testing.assert_close(
+            net(pictures[1:2]), answers[1:2], rtol=1e-4, atol=1e-5, msg="a picture's answer depends on its neighbours"
+        )
+    staged = {id(p) for stage in net.stages() for p in stage.parameters()} | {id(p) for p in net.head.parameters()}
+    lost = [key for key, p in net.named_parameters() if id(p) not in staged]
+    assert not lost, f"stages and head leave out {lost}"
+    again = build(name, channels=channels, size=size, outputs=outputs, **settings)
+    again.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        torch.testing.assert_close(again.eval()(pictures), answers, msg="the weights alone do not make the same network")
+
+
+def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **settings: Any) -> None:
+    """A task keeps its contract from truth to answer, and its loss can be learned.
+
+    Args:
+        name: in the catalogue.
+        names: classes, or names of the numbers.
+        truths: at least four truths that differ.
+        settings: of the task.
+
+    Raises:
+        AssertionError: which promise is broken.
+    """
+    import torch
+
+    from omma.tasks.task import Batch
+
+    assert len(truths) >= 4, "at least four truths that differ"
+    task = catalog.find("tasks", name)(names, **settings)
+    torch.manual_seed(0)
+    count = len(truths)
+    truth = task.answer.tensors(truths, task.names)
+    for key, value in truth.items():
+        assert len(value) == count, f"tensors()[{key!r}] has {len(value)} rows for {count} truths"
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
+    nets = task.nets(net)
+    batch = Batch(torch.randn(count, 3, 8, 8), truth, torch.arange(count))
+    _learns(task, nets, batch)
+    with torch.no_grad():
+        tensors = task.infer(nets, batch)
+    for key, value in tensors.items():
+        assert len(value) == count, f"infer()[{key!r}] has {len(value)} rows for {count} pictures"
+    point = task.answer.fit(tensors, truth)
+    assert json.loads(json.dumps(point, allow_nan=False)) == point, "the operating point is not plain JSON"
+    operated = task.answer.operate(tensors, point)
+    answers = [answer.settle(point) for answer in task.decode(operated, batch)]
+    assert len(answers) == count and all(isinstance(a, task.answer) for a in answers), "decode gives one answer a picture"
+    for answer in answers:
+        row = json.loads(json.dumps(answer.json(), allow_nan=False))
+        assert task.answer.from_json(row).same(answer), f"JSON does not bring {row} back"
+    _measures(task, answers, truths)
+    score = task.score(tensors)
+    assert score.shape == (count,) and torch.isfinite(score).all(), f"score gives {tuple(score.shape)}, not ({count},)"
+
+
+def _learns(task: Any, nets: dict[str, Any], batch: Any) -> None:
+    """Every player's loss is finite, reaches its weights, and falls."""
+    import torch
+
+    optimizers = {who: torch.optim.Adam(net.parameters(), 0.02) for who, net in nets.items()}
+    course: dict[str, list[float]] = {}
+    for step in range(30):
+        for who, loss in task.turns(nets, batch, step):
+            whole: torch.Tensor = sum(loss.values()) if isinstance(loss, dict) else loss
+            assert whole.dim() == 0 and math.isfinite(whole.item()), f"the loss of {who} is not one finite number"
+            optimizers[who].zero_grad()
+            whole.backward()
+            assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in nets[who].parameters()), f"no gradient reaches {who}"
+            optimizers[who].step()
+            course.setdefault(who, []).append(whole.item())
+    assert course, "turns gives nobody a turn"
+    if len(nets) == 1:  # players who work against each other need not fall
+        assert all(rows[-1] < rows[0] for rows in course.values()), f"the loss does not fall: {course}"
+
+
+def _measures(task: Any, answers: Sequence[Answer], truths: Sequence[Answer]) -> None:
+    """Every metric is a number, weighs pictures, and does not depend on their order."""
+    import numpy as np
+
+    metrics = task.metrics()
+    assert metrics, "a task names at least one metric: the first decides what is best"
+    weight = np.ones(len(truths))
+    for key, metric in metrics.items():
+        records = metric.records(answers, truths)
+        assert all(len(rows) == len(truths) for rows in records.values()), f"{key}: records have one row a picture"
+        backwards = metric.records(answers[::-1], truths[::-1])
+        value, turned = metric.summary(records, weight), metric.summary(backwards, weight)
+        assert value == turned or abs(value - turned) < 1e-9 or (value != value and turned != turned), (
+            f"{key} depends on the order of pictures"
+        )
+        assert metric.better in ("higher", "lower"), f"{key}: better is higher or lower"
+
+
+def check_format(name: str, where: str | Path, tmp: Path | None = None) -> Dataset:
+    """A format reads without touching, twice the same, and what it writes it reads again; returns what it read.
+
+    Args:
+        name: in the catalogue.
+        where: a small dataset in this format.
+        tmp: an empty folder for the round trip of a format that writes; None leaves that out.
+
+    Raises:
+        AssertionError: which promise is broken.
+    """
+    from omma.progress import Watch
+
+    where = Path(where)
+    module = catalog.module("formats", name)
+    before = _contents(where)
+    sure = module.sniff(where)
+    assert 0 < sure <= 1, f"sniff gives {sure} for its own format"
+    dataset = module.read(where, Watch())
+    again = module.read(where, Watch())
+    assert _contents(where) == before, "reading has changed the files"
+    ids = [sample.id for sample in dataset.samples]
+    assert ids and len(set(ids)) == len(ids), "ids are unique"
+    assert ids == sorted(ids) or dataset.pixels is not None, "samples are sorted by id"
+    assert dataset.digest() == again.digest(), "reading twice gives two datasets"
+    assert dataset.format == name, f"the dataset says its format is {dataset.format}"
+    for place in range(min(8, len(dataset))):
+        assert dataset.picture(place).ndim == 3, f"picture {place} is not (H, W, C)"
+    if dataset.task is not None:
+        truths = [t for t in dataset.truths() if t is not None]
+        catalog.find("tasks", dataset.task).answer.tensors(truths, dataset.names)
+    if tmp is not None and hasattr(module, "write"):
+        target = tmp / where.name
+        module.write(dataset, target)
+        back = module.read(target, Watch())
+        assert [(s.truth and s.truth.json(), s.split) for s in back.samples] == [
+            (s.truth and s.truth.json(), s.split) for s in dataset.samples
+        ], "what was written does not read back the same"
+    return dataset
+
+
+def _contents(where: Path) -> dict[str, str]:
+    files = [where] if where.is_file() else sorted(p for p in where.rglob("*") if p.is_file())
+    return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

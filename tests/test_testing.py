@@ -1,0 +1,121 @@
+"""What plug-ins are held to: the house's own tasks and models pass, and each broken promise is caught."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from omma import catalog
+from omma.answers.label import Label
+from omma.answers.labels import Labels
+from omma.answers.numbers import Numbers
+from omma.models.network import Network
+from omma.testing import check_format, check_model, check_task
+
+NAMES = ["a", "b", "c"]
+TRUTHS = {
+    "classify": [Label(name) for name in "abcabc"],
+    "multilabel": [Labels(tuple(present)) for present in ("a", "ab", "", "c", "bc", "abc")],
+    "regress": [Numbers({"a": i * 1.0, "b": -i * 2.0, "c": 3.0 + i}) for i in range(6)],
+}
+SMALL = [
+    name for name in catalog.names("models") if "/" not in name and name not in ("fast", "resnet56", "resnet110", "resnet44", "resnet32")
+]
+
+
+@pytest.mark.parametrize("task", catalog.names("tasks"))
+def test_every_task_keeps_the_contract(task):
+    check_task(task, NAMES, TRUTHS[task])
+
+
+@pytest.mark.parametrize("model", SMALL)
+def test_every_model_keeps_its_promises(model):
+    check_model(model)
+
+
+@pytest.fixture
+def plug_in(monkeypatch):
+    """`plug_in(room, thing)` puts something into the catalogue under the name `strange`."""
+
+    def add(thing):
+        find = catalog.find
+        monkeypatch.setattr(catalog, "find", lambda room, name: thing if name == "strange" else find(room, name))
+
+    return add
+
+
+def test_a_task_that_loses_a_picture_is_caught(plug_in):
+    class Loses(catalog.find("tasks", "classify")):
+        def decode(self, tensors, batch=None):
+            return super().decode(tensors, batch)[1:]
+
+    plug_in(Loses)
+    with pytest.raises(AssertionError, match="one answer a picture"):
+        check_task("strange", NAMES, TRUTHS["classify"])
+
+
+def test_a_task_that_does_not_learn_is_caught(plug_in):
+    class Climbs(catalog.find("tasks", "classify")):
+        def loss(self, net, batch):
+            return -super().loss(net, batch).clamp(max=50) * 0 + torch.stack([p.sum() for p in net.parameters()]).sum() * -1e-3
+
+    class Climber(Climbs):
+        def turns(self, nets, batch, step):
+            yield "net", self.loss(nets["net"], batch) + 0.1 * step
+
+    plug_in(Climber)
+    with pytest.raises(AssertionError, match="does not fall"):
+        check_task("strange", NAMES, TRUTHS["classify"])
+
+
+class Mixes(Network):
+    """A net that looks at the other pictures of the batch."""
+
+    def __init__(self, outputs: int) -> None:
+        super().__init__()
+        self.body = torch.nn.Conv2d(3, 4, 3, padding=1)
+        self.head = torch.nn.Linear(4, outputs)
+
+    def maps(self, pictures):
+        return self.body(pictures - pictures.mean(0, keepdim=True))
+
+    def pool(self, maps):
+        return maps.mean((2, 3))
+
+
+def test_a_model_that_looks_at_its_neighbours_is_caught(monkeypatch):
+    from omma.models import network
+
+    monkeypatch.setattr(network, "build", lambda name, *, outputs, **_: Mixes(outputs))
+    monkeypatch.setattr(network, "settings_of", lambda name: {})
+    with pytest.raises(AssertionError, match="neighbours"):
+        check_model("mixes")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    draw = np.random.default_rng(0)
+    for name in ("cats", "狗"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.fromarray(draw.integers(0, 255, (8, 8, 3), np.uint8)).save(tmp_path / "data" / name / f"{i}.png")
+    return tmp_path / "data"
+
+
+def test_folders_keep_the_contract_of_a_format(folder, tmp_path):
+    assert check_format("folders", folder, tmp_path / "copy").names == ["cats", "狗"]
+
+
+def test_a_format_that_touches_files_is_caught(folder, monkeypatch):
+    reader = catalog.module("formats", "folders")
+    real = reader.read
+
+    def read(path, watch=None):
+        (path / "cats" / "0.png").write_bytes((path / "cats" / "1.png").read_bytes())
+        return real(path, watch)
+
+    monkeypatch.setattr(reader, "read", read)
+    with pytest.raises(AssertionError, match="changed the files"):
+        check_format("folders", folder)
