@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
 from omma import catalog
+from omma.errors import OmmaError
 from omma.words import say
 
 
@@ -20,7 +22,10 @@ class Network(nn.Module):
 
     head: nn.Module
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
-    origin: dict[str, str]
+    # Published weights also bring the mean and std of the pictures they were trained on.
+    origin: dict[str, Any]
+    # Parts of names as published files have them → as this network has them.
+    RENAMED: ClassVar[dict[str, str]] = {}
 
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +52,21 @@ class Network(nn.Module):
         """The body from input to output in a few pieces, without the head: for freezing and layer-wise learning rates."""
         return [child for name, child in self.named_children() if name not in ("head", "drop")]
 
+    def start(self, how: str) -> None:
+        """Take weights from a .safetensors file; `no` does nothing, `yes` fetches the published ones where there are any.
+
+        Raises:
+            OmmaError: there are none, or the file does not fit.
+        """
+        if how == "no":
+            return
+        if how == "yes":
+            raise OmmaError(say("models.no_published", model=type(self).__name__), None, say("models.no_published_fix"))
+        from omma.parts.weights import fill, read
+
+        fill(self, read(how), how, self.RENAMED)
+        self.origin = {"weights": Path(how).name, "licence": "unknown"}
+
     def prepare(self, pictures: torch.Tensor) -> None:
         """Called once before step 1 with up to 4,096 normalised training pictures (B, C, H, W): data-dependent starts (whitening)."""
 
@@ -55,13 +75,14 @@ class Network(nn.Module):
         return [self.head]
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, **settings: Any) -> Network:
+def build(name: str, *, channels: int, size: int, outputs: int, pretrained: str = "no", **settings: Any) -> Network:
     """A network by name: one of ours, `timm/NAME` or `torchvision/NAME`.
 
     Args:
         channels: input channels.
         size: side of the input, pixels.
         outputs: width of the head.
+        pretrained: no, yes (fetch the published weights) or a .safetensors file; see `Network.start`.
         settings: the model's own, see `settings_of`.
 
     Raises:
@@ -72,7 +93,13 @@ def build(name: str, *, channels: int, size: int, outputs: int, **settings: Any)
     for key in settings:
         if key not in known:
             raise catalog.unknown(say("errors.kind_setting", model=name), key, list(known))
-    return maker(name, channels=channels, size=size, outputs=outputs, **settings)
+    net = maker(name, channels=channels, size=size, outputs=outputs, **settings)
+    if pretrained != "no":
+        # Where only shapes are wanted, weights would be fetched for nothing; a bundle that asks for them is up to no good.
+        if torch.empty(0).device.type == "meta":
+            raise catalog.unknown(say("errors.kind_setting", model=name), "pretrained", list(known))
+        net.start(pretrained)
+    return net
 
 
 def settings_of(name: str) -> dict[str, Any]:

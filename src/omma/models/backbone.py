@@ -1,0 +1,128 @@
+"""Any network of timm or torchvision by its own name, cut into a body and a head of ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from omma import catalog
+from omma.errors import OmmaError
+from omma.models.network import Network
+from omma.words import say
+
+T = TypeVar("T")
+FAMILIES = ("timm", "torchvision")
+
+
+class Backbone(Network):
+    """What both libraries have in common.
+
+    Args:
+        name: with the family in front.
+        channels, size, outputs: see `omma.models.network.build`.
+    """
+
+    def __init__(self, name: str, channels: int, size: int, outputs: int) -> None:
+        super().__init__()
+        self.name, self.channels, self.size, self.outputs = name, channels, size, outputs
+
+    def loose(self, module: nn.Module) -> list[nn.Module]:
+        """Parameters that belong to no layer (class tokens, positions) as a stage of their own."""
+        own = dict(module.named_parameters(recurse=False))
+        if not own:
+            return []
+        stage = nn.Module()
+        for key, value in own.items():
+            stage.register_parameter(key, value)
+        return [stage]
+
+    def state_from(self, how: str) -> dict[str, torch.Tensor]:
+        """The state of a body that has read the published weights (`yes`) or a file; sets `origin`."""
+        raise NotImplementedError
+
+    def start(self, how: str) -> None:
+        """Take published weights: `yes` fetches them, a .safetensors file is read, `no` does nothing.
+
+        Raises:
+            OmmaError: there are none, they cannot be fetched, or the file does not fit.
+        """
+        if how == "no":
+            return
+        if how == "yes" and os.environ.get("OMMA_OFFLINE", "") not in ("", "0"):
+            raise OmmaError(say("models.offline", model=self.name), None, say("models.offline_fix"))
+        state = self.state_from(how)
+        self.load_state_dict({key: state.get(key, value) for key, value in self.state_dict().items()})
+
+
+def per_channel(values: Any, channels: int) -> list[float]:
+    """Three published numbers for as many channels as there are: themselves, or their mean."""
+    values = [float(v) for v in values]
+    return values if len(values) == channels else [sum(values) / len(values)] * channels
+
+
+def fetched(name: str, get: Callable[[], T]) -> T:
+    """What `get` downloads, or one line that says what went wrong."""
+    try:
+        return get()
+    except OmmaError:
+        raise
+    except Exception as error:  # whatever a hub's client throws: network, disk, a missing file
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise OmmaError(say("models.not_fetched", model=name, reason=reason), None, say("models.offline_fix")) from None
+
+
+def built(name: str, size: int, channels: int, make: Callable[[], T]) -> T:
+    """What `make` builds; a size the network does not take is told in one line."""
+    try:
+        return make()
+    except OmmaError:
+        raise
+    except (AssertionError, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise OmmaError(say("models.cannot_build", model=name, size=size, channels=channels, reason=reason)) from None
+
+
+def names(family: str) -> list[str]:
+    """Every network of `timm` or `torchvision`, with the family in front."""
+    return _library(family).names()
+
+
+def build(name: str, *, channels: int, size: int, outputs: int) -> Network:
+    """A network by its own name, `timm/resnet50` or `torchvision/alexnet`, with random weights; see `Backbone.start`.
+
+    Raises:
+        OmmaError: no such network (the nearest are named), or it does not take pictures of this size.
+    """
+    family, _, _ = name.partition("/")
+    if family not in FAMILIES:
+        raise catalog.unknown("model", name, [f"{known}/resnet18" for known in FAMILIES])
+    library = _library(family)
+    if not library.known(name):
+        raise catalog.unknown("model", name, library.names())
+    with torch.device("meta"):  # shapes only: does the size pass through, before any weight is drawn?
+        twin = built(name, size, channels, lambda: library.make(name, channels, size, outputs)).eval()
+        built(name, size, channels, lambda: twin(torch.zeros(1, channels, size, size)))
+    if torch.empty(0).device.type == "meta":
+        return twin.train()
+    return built(name, size, channels, lambda: library.make(name, channels, size, outputs))
+
+
+def _library(family: str) -> Any:
+    if family == "timm":
+        catalog.need("timm", "timm", say("models.timm_networks"))
+        from omma.models import _timm
+
+        return _timm
+    from omma.models import _torchvision
+
+    return _torchvision
+
+
+def weights_file(how: str) -> Path:
+    """The file meant by `pretrained=FILE`."""
+    return Path(how).expanduser()
