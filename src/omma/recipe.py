@@ -1,6 +1,7 @@
 """All that a run may be told, where each value came from, and how it is read and written.
 
-A value's origin is, weakest first: `default`, `preset`, `plan` (the data), `bundle` (--from), `file` (a recipe), `you`.
+A value's origin is, weakest first: `default`, `preset`, `plan` (the data), `source` (a known set), `bundle` (--from), `file`
+(a recipe), `you`.
 A task's and a model's own settings ride beside the recipe's: `key=value` finds its owner by name, `task.key` and
 `model.key` say it where two owners share a name.
 """
@@ -16,7 +17,7 @@ from omma import catalog
 from omma.errors import OmmaError
 from omma.words import say
 
-ORIGINS = ("default", "preset", "plan", "bundle", "file", "you")
+ORIGINS = ("default", "preset", "plan", "source", "bundle", "file", "you")
 Preset = Literal["fast", "balanced", "best"]
 
 
@@ -78,7 +79,7 @@ class Recipe:
     erase: float | None = _known("side of the erased square as a share; 0 = none", None, low=0, high=0.9)
     mixup: float | None = _known("Beta parameter; 0 = none", None, low=0)
     cutmix: float | None = _known("Beta parameter; 0 = none", None, low=0)
-    tta: Literal["none", "flip", "flip+shift"] | None = _known("views averaged at prediction time")
+    tta: Literal["none", "flip", "shift", "flip+shift"] | None = _known("views averaged at prediction time")
 
     # Settings of the task and of the model ride beside.
     task_settings: dict[str, Any] = field(default_factory=dict)

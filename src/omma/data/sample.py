@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -60,6 +60,7 @@ class Dataset:
         pixels: (N, H, W, C) uint8 for packed sets; a list of arrays (H, W, C) where sizes differ; None for files.
         refused: what could not be used.
         notes: what a person should know about how it was read, in their language.
+        hints: settings of a recipe that a known source asks for.
         how_split: how `split` came about, in words; set by `data.split`.
     """
 
@@ -73,6 +74,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     how_split: str = ""
     source: str | None = None
+    hints: dict[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.samples)

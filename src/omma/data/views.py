@@ -14,7 +14,7 @@ from omma.errors import BundleError, DataError
 from omma.words import say
 
 Fit = Literal["squash", "crop", "pad"]
-Tta = Literal["none", "flip", "flip+shift"]
+Tta = Literal["none", "flip", "shift", "flip+shift"]
 # Rec. 601 luma in 1/65536, Pillow's own; they add up to 65536, so grey that was made colour comes back unchanged.
 LUMA = (19595, 38470, 7471)
 # torch's 8-bit resize keeps its weights in 16 bits; `InGraph` keeps the same ones, so both agree to the last bit.
@@ -144,17 +144,17 @@ class Views:
     def copies(self, pictures: torch.Tensor) -> list[torch.Tensor]:
         """The views of (B, C, S, S) pictures whose answers are averaged at prediction time.
 
-        `flip`: as is, and mirrored. `flip+shift`: also moved by 1/32 of the side (at least 1 pixel) up-left and down-right
-        over reflected borders, each mirrored too (as in Jordan 2024, airbench).
+        `flip`: as is, and mirrored. `shift`: as is, and moved by 1/32 of the side (at least 1 pixel) up-left and down-right over
+        reflected borders. `flip+shift`: each of those mirrored too (as in Jordan 2024, airbench).
         """
         if self.tta == "none":
             return [pictures]
         placed = [pictures]
-        if self.tta == "flip+shift":
+        if "shift" in self.tta:
             by = max(1, self.size // 32)
             wide = F.pad(pictures, (by, by, by, by), mode="reflect")
             placed += [wide[:, :, : self.size, : self.size], wide[:, :, 2 * by :, 2 * by :]]
-        return [view for place in placed for view in (place, place.flip(3))]
+        return [view for place in placed for view in ((place, place.flip(3)) if "flip" in self.tta else (place,))]
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -62,7 +62,7 @@ def start(
     dataset = read(data, format, watch)
     parent = bundles.open(from_) if from_ else None
     task_name = asked.get("task") or next((w.partition("=")[2] for w in settings if w.startswith("task=")), None) or dataset.task
-    recipe.put("plan", task=task_name)
+    recipe.put("plan", task=task_name).put("source", **dataset.hints)
     if parent is not None:
         from_bundle(recipe, parent)
     if recipe_file:
@@ -151,10 +151,9 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     return go(run, made, facts, Scene(facts.where, facts.format, machine, watch, began), None, found)
 
 
-def go(
-    run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Watch, began: float, deadline: float | None, found: Any
-) -> Outcome:
+def go(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: float | None, found: Any) -> Outcome:
     """Learn, then judge and pack."""
+    machine, watch, began = scene.machine, scene.watch, scene.began
     curves = _tensorboard(run) if made.recipe.tensorboard and machine.is_first else None
     with stopping() as stop:
         events = learn(

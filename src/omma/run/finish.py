@@ -124,7 +124,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     if machine.is_first:
         bundle.save(run.bundle)
         run.log({"event": "verdict", "step": steps, **words})
-        trained.report = write_report(run.path, bundle, evaluation, made.dataset, watch)
+        trained.report = write_report(run.path, bundle, None, made.dataset, watch)
         trained.scores = bundle.card.get("scores", {}).get("metrics", {})
         run.log({"event": "bundle", "step": steps, "scores": trained.scores, "seconds": round(time.monotonic() - began, 2)})
     machine.wait()

@@ -48,6 +48,8 @@ def plan_pictures(fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
         recipe.put("plan", model="quick" if recipe.preset == "best" else "quick-narrow")
     quick = str(recipe.model).startswith("quick")
     recipe.put("plan", **_view(width, height, small, recipe), **_learning(train, quick, recipe), **_variation(train, small, quick))
+    if not recipe.flip:  # what was not learned from mirrored pictures is not asked about them
+        recipe.put("plan", tta="shift" if "shift" in str(recipe.tta) else "none")
     return recipe
 
 

@@ -26,7 +26,7 @@ def train(
     resume: str | None = None,
     anyway: bool = False,
     device: str = "auto",
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> Trained:
     """Train a model on a dataset, or go on with a run that was interrupted.
 
