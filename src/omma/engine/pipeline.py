@@ -31,8 +31,12 @@ class Pipeline(nn.Module):
 
     def infer(self, frames: torch.Tensor) -> dict[str, torch.Tensor]:
         """(N, S, S, C) uint8 → tensors of `Task.infer`, the mean over the views of test time."""
+        return self.look(self.views.finish(frames))
+
+    def look(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+        """The same from (N, C, S, S) normalised pictures."""
         nets = dict(self.nets.items())
-        copies = [self.task.infer(nets, Batch(copy)) for copy in self.views.copies(self.views.finish(frames))]
+        copies = [self.task.infer(nets, Batch(copy)) for copy in self.views.copies(pictures)]
         if len(copies) == 1:
             return copies[0]
         return {key: torch.stack([copy[key] for copy in copies]).mean(0) for key in copies[0]}

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from omma.answers.answer import Answer
 from omma.bundle import Bundle, versions
-from omma.data.sample import Dataset, Sample
+from omma.data.sample import Dataset
 from omma.engine.machine import Machine
-from omma.metrics import bootstrap
 from omma.progress import Watch
+from omma.report.evaluation import evaluate_bundle
 from omma.report.run import write_report
 from omma.run.folder import Facts, RunFolder
 from omma.run.outcome import Outcome
@@ -58,16 +58,17 @@ def batches_of_frames(made: Ready, places: list[int], size: int = 128):
         yield made.batches.frames.get(torch.tensor(places[start : start + size])).to(device)
 
 
-def reply(bundle: Bundle, made: Ready, split: str) -> tuple[list[Answer], list[Sample]]:
-    """The finished model's answers about one part, and the samples they are about; frames are those the run has read already."""
-    usable = set(made.batches.frames.usable)
-    places = [i for i, s in enumerate(made.dataset.samples) if s.split == split and i in usable]
-    pipeline = bundle.pipeline()
-    said: list[Answer] = []
-    with torch.inference_mode():
-        for frames in batches_of_frames(made, places):
-            said += [answer.settle(pipeline.point) for answer in made.task.decode(pipeline(frames))]
-    return said, [made.dataset.samples[i] for i in places]
+def views_that_help(bundle: Bundle, made: Ready) -> Bundle:
+    """Without averaging over views where validation is answered better without, unless a person asked for it."""
+    if made.views.tta == "none" or made.recipe.origin.get("tta") == "you":
+        return bundle
+    with_views = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views, averaged=True)
+    plain = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views)
+    if with_views and plain and with_views(bundle.nets)[0] < plain(bundle.nets)[0]:
+        bundle.views = made.views = replace(made.views, tta="none")
+        made.recipe.tta = "none"
+        bundle.card["recipe"] = made.recipe.json()
+    return bundle
 
 
 def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
@@ -89,7 +90,7 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
         },
         "versions": versions() | {"threads": str(machine.threads), "world": str(machine.world)},
     }
-    bundle = Bundle(made.task, dict(nets), made.views, {}, card)
+    bundle = views_that_help(Bundle(made.task, dict(nets), made.views, {}, card), made)
     bundle.point = operating_point(bundle, made)
     return bundle
 
@@ -97,7 +98,7 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
 def train_score(made: Ready, machine: Machine, dataset: Dataset, most: int = 2000) -> tuple[float, dict[str, float]] | None:
     """The judged networks on a part of what they learned from, not varied: for the verdict on over- and underfitting."""
     usable = set(made.batches.frames.usable)
-    score = validator(made.task, dataset, usable, made.batches, made.views, machine, "train", most)
+    score = validator(made.task, dataset, usable, made.batches, made.views, "train", most)
     return score(made.players.nets) if score else None
 
 
@@ -109,11 +110,11 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     notes: list[str] = []
     if part != "test":
         notes.append(say("train.no_test") if part else say("train.no_score"))
+    evaluation = None
     if part and machine.is_first:
         watch.step(say("train.scoring"), 0)
-        said, samples = reply(bundle, made, part)
-        groups = [sample.group or sample.id for sample in samples]
-        scores = bootstrap.scores(made.task.metrics(), said, [s.truth for s in samples], groups, watch=watch)
+        evaluation = evaluate_bundle(bundle, made.dataset.part(part), part, watch, data=facts.where)
+        scores = evaluation.scores
         bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in scores.items()}}
         watch.end(say("train.scoring"))
     rows = list(run.rows())
@@ -124,7 +125,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     if machine.is_first:
         bundle.save(run.bundle)
         run.log({"event": "verdict", "step": steps, **words})
-        trained.report = write_report(run.path, bundle, None, made.dataset, watch)
+        trained.report = write_report(run.path, bundle, evaluation, made.dataset, watch)
         trained.scores = bundle.card.get("scores", {}).get("metrics", {})
         run.log({"event": "bundle", "step": steps, "scores": trained.scores, "seconds": round(time.monotonic() - began, 2)})
     machine.wait()

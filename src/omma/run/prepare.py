@@ -88,7 +88,7 @@ def ready(
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
-    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, dataset, usable, batches, views, machine))
+    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, dataset, usable, batches, views))
 
 
 def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bundles.Bundle | None) -> Views:
@@ -130,16 +130,15 @@ def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
 
 
 def validator(
-    task: Task,
-    dataset: Dataset,
-    usable: set[int],
-    batches: Batches,
-    views: Views,
-    machine: Machine,
-    split: str = "val",
-    most: int | None = None,
-) -> Validate | None:
-    """Scores networks on one part: the first metric decides, the mean loss is told beside it. None where the part is empty."""
+    task: Task, dataset: Dataset, usable: set[int], batches: Batches, views: Views, split: str = "val", most: int | None = None,
+    averaged: bool = False,
+) -> Validate | None:  # fmt: skip
+    """Scores networks on one part: the first metric decides, the mean loss is told beside it. None where the part is empty.
+
+    Args:
+        most: look at so many pictures at most, evenly chosen.
+        averaged: over the views of test time; while learning the plain view is enough.
+    """
     places = [i for i, s in enumerate(dataset.samples) if s.split == split and i in usable]
     if most is not None and len(places) > most:
         places = places[:: len(places) // most][:most]
@@ -149,12 +148,11 @@ def validator(
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
-        pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
+        pipeline = Pipeline(task, nets, views if averaged else replace(views, tta="none"), {}).eval()
         answers, loss, seen = [], 0.0, 0
-        with torch.inference_mode(), machine.arithmetic():
+        with torch.inference_mode():
             for batch in batches.plain(places):
-                tensors = task.infer(nets, batch)
-                answers += task.decode(task.answer.operate(tensors, pipeline.point), batch)
+                answers += task.decode(task.answer.operate(pipeline.look(batch.pictures), {}), batch)
                 loss += whole_loss(task, nets, batch) * len(batch)
                 seen += len(batch)
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
