@@ -31,7 +31,7 @@ class Explanation:
         receipt: whether the map is faithful.
         out: the overlay that was written.
         heat: (H, W) float32 on the upright original, larger where the picture speaks for `about`.
-        overlay: (H, W, 3) uint8.
+        overlay: (H', W', 3) uint8, the picture under its heat with a line below; small pictures are enlarged.
     """
 
     path: str
@@ -74,7 +74,7 @@ def explain(
     about: str | None = None,
     out: str | Path | None = None,
     device: str = "auto",
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> Explanation:
     """Draw which parts of a picture speak for an answer.
 
@@ -104,7 +104,8 @@ def explain(
     from omma.explainers.explainer import unframe
 
     full = unframe(heat, opened.views, *original.shape[:2])
-    overlay = draw.overlay(to_rgb8(original), full)
+    title = f"{asked} · {method}" if proof.beats_random else f"{asked} · {method} · {say('explain.no_better')}"
+    overlay = draw.banner(draw.overlay(draw.enlarge(to_rgb8(original)), shares(full)), [title])
     target = Path(out) if out is not None else Path(f"{Path(picture).stem}.{method}.png")
     _write(overlay, target)
     return Explanation(str(picture), method, asked, answer, proof, str(target), full, overlay)
@@ -115,7 +116,7 @@ def explained(
     original: np.ndarray,
     method: str,
     about: str | None,
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> tuple[Answer, str, np.ndarray, Receipt]:
     """A decoded picture, (H, W, C) → (answer, name explained, heat of the frame (S, S), receipt)."""
     import torch
@@ -139,6 +140,15 @@ def explained(
     proof = receipt(question, pictures, heat)
     watch.end(say("explain.proving"))
     return answer, asked, heat[0].cpu().numpy(), proof
+
+
+def shares(heat: np.ndarray) -> np.ndarray:
+    """Heat as 0–1 for drawing: evidence against it is left out, and a few extreme pixels may not hide the rest."""
+    import numpy as np
+
+    warm = np.clip(heat, 0, None)
+    top = float(np.quantile(warm[warm > 0], 0.99)) if (warm > 0).any() else 1.0
+    return np.clip(warm / top, 0, 1)
 
 
 def _short(answer: dict[str, Any]) -> str:

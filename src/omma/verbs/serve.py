@@ -53,7 +53,7 @@ def serve(
     expose: bool = False,
     queue: int = 64,
     device: str = "auto",
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> Served:
     """Serve a model until Ctrl-C or SIGTERM.
 

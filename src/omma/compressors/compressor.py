@@ -1,0 +1,80 @@
+"""The contract of a compressor: one bundle goes in, a smaller one comes out, and nothing it learned from will judge it.
+
+A compressor is a function named after its file: `int8(shop, bundle) -> Bundle`, `prune(shop, bundle) -> Bundle`. What it returns is not
+saved yet; whoever called it measures score and speed and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from omma.bundle import Bundle
+from omma.data.frames import Frames
+from omma.data.sample import Dataset
+from omma.engine.budget import Budget
+from omma.engine.machine import Machine
+from omma.progress import Watch
+
+if TYPE_CHECKING:
+    from omma.answers.answer import Answer
+
+Compressor = Callable[["Shop", Bundle], Bundle]
+AT_ONCE = 128
+
+
+@dataclass
+class Shop:
+    """What every compressor works with.
+
+    Args:
+        dataset: with parts; compressors may learn from `train`, choose by `val`, and never look at `test`.
+        frames: of that dataset.
+        machine: where to learn.
+        folder: a place for files that vanish afterwards.
+        budget: how long fine-tuning may take.
+        share: of the channels that pruning takes away, 0–1.
+        seed: every draw derives from it.
+    """
+
+    dataset: Dataset
+    frames: Frames
+    machine: Machine
+    folder: Path
+    budget: Budget = Budget("seconds", 300.0)
+    share: float = 0.3
+    seed: int = 0
+    watch: Watch = field(default_factory=Watch)
+
+    def places(self, split: str) -> list[int]:
+        """Readable pictures of one part."""
+        usable = set(self.frames.usable)
+        return [i for i, s in enumerate(self.dataset.samples) if s.split == split and s.truth is not None and i in usable]
+
+    def batches(self, places: list[int]) -> Iterator[torch.Tensor]:
+        """(N, S, S, C) uint8 frames of these places, in order."""
+        for start in range(0, len(places), AT_ONCE):
+            yield self.frames.get(torch.tensor(places[start : start + AT_ONCE])).cpu()
+
+    def truths(self, places: list[int]) -> list[Answer]:
+        return [truth for i in places if (truth := self.dataset.samples[i].truth) is not None]
+
+    def groups(self, places: list[int]) -> list[str]:
+        """What belongs together in an interval: the group, or the picture itself."""
+        return [self.dataset.samples[i].group or self.dataset.samples[i].id for i in places]
+
+    def inferred(self, runtime: Any, places: list[int]) -> dict[str, torch.Tensor]:
+        """Tensors of `Task.infer` for these places, computed by a runtime."""
+        rows = [runtime.infer(frames.numpy()) for frames in self.batches(places)]
+        return {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
+
+
+def copy_of(bundle: Bundle, nets: dict[str, torch.nn.Module]) -> Bundle:
+    """A bundle of its own around other networks; the card without what belongs to the old weights."""
+    card = {key: value for key, value in bundle.card.items() if key not in ("weights", "scores", "runtime", "notes", "created")}
+    return Bundle(bundle.task, nets, bundle.views, dict(bundle.point), card, None)
