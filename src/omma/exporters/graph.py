@@ -1,0 +1,103 @@
+"""What leaves the house: the whole model as one module, from a picture of any size to named answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+import omma
+from omma.data.decode import to_rgb8
+from omma.data.views import InGraph
+
+if TYPE_CHECKING:
+    from omma.bundle import Bundle
+
+INPUT = "picture"
+DYNAMIC = {0: "N", 1: "H", 2: "W"}
+
+
+class Whole(nn.Module):
+    """`Views.frame` as arithmetic, then the pipeline with its operating point.
+
+    (N, H, W, 3) uint8, any N, H and W → named tensors, batch in front, in the order of `Answer.operate`.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        super().__init__()
+        self.enter = InGraph(bundle.views)
+        self.pipeline = bundle.pipeline()
+
+    def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.pipeline(self.enter(picture))
+
+
+@dataclass(slots=True)
+class Graph:
+    """A bundle ready to be written: the module, an example, and what a reader must know.
+
+    Args:
+        bundle: where it comes from.
+        whole: the module, on the CPU, in evaluation mode.
+        example: (2, H, W, C) uint8; the lengths are such that none could be taken for another.
+        outputs: names in order.
+    """
+
+    bundle: Bundle
+    whole: Whole
+    example: torch.Tensor
+    outputs: list[str]
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> Graph:
+        whole = Whole(bundle).to("cpu").eval()
+        size = bundle.views.size
+        example = torch.zeros(2, size + 5, size + 9, max(3, bundle.views.channels), dtype=torch.uint8)
+        with torch.no_grad():
+            return cls(bundle, whole, example, list(whole(example)))
+
+    def metadata(self) -> dict[str, str]:
+        """What is written beside the graph: names and operating point as JSON, where it came from."""
+        bundle = self.bundle
+        return {
+            "classes": json.dumps(bundle.names, ensure_ascii=False),
+            "operating_point": json.dumps(bundle.point),
+            "task": str(bundle.card.get("task", "")),
+            "model": str(bundle.card.get("model", "")),
+            "views": json.dumps(bundle.views.json()),
+            "omma": omma.__version__,
+            "weights_sha256": bundle.digest,
+        }
+
+
+def shown(bundle: Bundle, picture: np.ndarray) -> np.ndarray:
+    """A decoded picture as the exported input reads it: (H, W, 3) uint8, or with the network's own channels where those are others."""
+    return to_rgb8(picture) if bundle.views.channels in (1, 3) else bundle.views._eight_bits(picture)
+
+
+class Exporter:
+    """The contract: one file a format.
+
+    `write` makes the file; `read` gives back, from the file alone and without omma's network, what computes its answers.
+    """
+
+    suffix: ClassVar[str] = ""
+
+    def write(self, graph: Graph, path: Path) -> None:
+        """Write one file.
+
+        Raises:
+            DiskError: the disk does not take it.
+            Exception: whatever the exporter says of an operation it cannot write.
+        """
+        raise NotImplementedError
+
+    def answer(self, path: Path, batches: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+        """The file's answers to batches of pictures, (N, H, W, C) uint8 each, in order."""
+        raise NotImplementedError

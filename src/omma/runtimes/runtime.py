@@ -1,0 +1,71 @@
+"""The contract of a runtime: what computes a trained model's answers, whichever library does the sums.
+
+A runtime computes `Task.infer` (`Pipeline.infer`: normalise, views of test time, network) and nothing after it. The operating
+point is applied here, once for all of them, so a threshold can change without another graph.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from omma.answers.answer import Answer
+    from omma.bundle import Bundle
+
+# Frames (N, S, S, C) uint8 → tensors of `Task.infer`, batch in front.
+Infer = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+class Runtime:
+    """A bundle on one library; one runtime per process, because their threads disturb each other.
+
+    Args:
+        bundle: an opened bundle.
+        lanes: calls of `run` that may be in work at once, each with its share of the cores: 1 answers one call soonest,
+            as many as there are cores answers most pictures a second.
+    """
+
+    name: ClassVar[str] = ""
+    # A package to import and what of `pip install omma[…]` brings it; "" where torch is enough.
+    package: ClassVar[str] = ""
+    extra: ClassVar[str] = ""
+
+    def __init__(self, bundle: Bundle, lanes: int = 1) -> None:
+        self.bundle, self.lanes = bundle, lanes
+
+    def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:
+        """(N, S, S, C) uint8 → tensors of `Task.infer`; may be called from `lanes` threads at once."""
+        raise NotImplementedError
+
+    def run(self, frames: np.ndarray, point: dict[str, Any] | None = None) -> dict[str, np.ndarray]:
+        """(N, S, S, C) uint8 → operated tensors, batch in front; `point` overrides values of the operating point."""
+        return {key: tensor.numpy() for key, tensor in self._operated(frames, point).items()}
+
+    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None) -> list[Answer]:
+        """(N, S, S, C) uint8 → N answers, settled."""
+        settled = self.bundle.point | (point or {})
+        return [answer.settle(settled) for answer in self.bundle.task.decode(self._operated(frames, point))]
+
+    def _operated(self, frames: np.ndarray, point: dict[str, Any] | None) -> dict[str, Any]:
+        import torch
+
+        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in self.infer(frames).items()}
+        with torch.inference_mode():
+            return self.bundle.task.answer.operate(tensors, self.bundle.point | (point or {}))
+
+    def close(self) -> None:
+        """Give back what was changed for the whole process."""
+
+
+def cores() -> int:
+    """Processor cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def share(lanes: int) -> int:
+    """Compute threads for each of `lanes` calls at once."""
+    return max(1, cores() // max(1, lanes))

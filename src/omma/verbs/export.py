@@ -1,0 +1,226 @@
+"""One file that answers the same without omma, proven on the user's own pictures before it is written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omma import catalog
+from omma.errors import DataError, DiskError, OmmaError, Refused
+from omma.progress import Watch
+from omma.words import say
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from omma.bundle import Bundle
+
+PICTURES = 64  # of the user's own that the gate compares
+TOGETHER, PIXELS = 8, 64_000_000  # most pictures and pixels of one batch
+# Heights and widths nobody photographs in: where a graph made for one size goes wrong.
+ODD = ((1, 1), (2, 3), (7, 5), (33, 97), (211, 64), (3, 500), (500, 3))
+
+
+@dataclass(slots=True)
+class Exported:
+    """A file that was written, and what was proven before.
+
+    Args:
+        out: the file.
+        to: the exporter.
+        pictures: how many were compared: `own` of the user, the rest in odd sizes.
+        own: the user's own.
+        worst: the largest difference of any output, as a share of its size (at least of 1).
+        size: bytes.
+        inputs, outputs: names and shapes of what goes in and comes out.
+    """
+
+    out: Path
+    to: str
+    pictures: int
+    own: int
+    worst: float
+    size: int
+    inputs: dict[str, str] = field(default_factory=dict)
+    outputs: dict[str, str] = field(default_factory=dict)
+
+    def json(self) -> dict[str, Any]:
+        return {
+            "out": str(self.out), "to": self.to, "pictures": self.pictures, "own": self.own, "worst": self.worst, "bytes": self.size,
+            "inputs": self.inputs, "outputs": self.outputs,
+        }  # fmt: skip
+
+    def lines(self) -> list[str]:
+        reads, gives = (", ".join(f"{name} {shape}" for name, shape in side.items()) for side in (self.inputs, self.outputs))
+        return [
+            say("export.proven", pictures=self.pictures, own=self.own, worst=f"{self.worst:.1e}"),
+            say("export.names", reads=reads, gives=gives),
+            say("export.written", out=self.out, size=f"{self.size / 1e6:.1f}"),
+        ]
+
+
+def export(
+    bundle: str | Path,
+    *,
+    to: str = "onnx",
+    data: str | Path | None = None,
+    out: str | Path | None = None,
+    format: str | None = None,
+    device: str = "cpu",
+    watch: Watch = Watch(),  # noqa: B008
+) -> Exported:
+    """Write a model as one file, with everything inside: resize, normalisation, network, operating point, names.
+
+    The file is written beside its place first and compared there with the model that was measured, on pictures of `data` at their
+    own sizes and in odd ones. Where an answer differs nothing stays.
+
+    Args:
+        bundle: a bundle or a run folder.
+        to: onnx or pt2.
+        data: pictures to prove it on: a folder, any dataset, or a source's name.
+        out: the file; NAME.onnx in the working folder when left out.
+        format: how the dataset lies on disk, when it is not recognised.
+        device: where the measured side computes.
+
+    Raises:
+        OmmaError: no such exporter, no pictures named, or a package is missing.
+        Refused: the exported file gives other answers, or the model cannot be written in this format.
+        DiskError: the disk does not take it.
+    """
+    catalog.module("exporters", to)  # a misspelt name is told before anything slow is loaded
+    if data is None:
+        raise OmmaError(say("export.no_data"), fix=say("export.no_data_fix"))
+    from omma import bundle as bundles
+    from omma.engine.machine import device_of
+    from omma.exporters.graph import INPUT, Graph
+
+    opened = bundles.open(bundle)
+    if opened.card.get("runtime", {}).get("file"):
+        raise Refused(say("export.quantised", file=opened.card["runtime"]["file"]), opened.path)
+    exporter = catalog.find("exporters", to)()
+    target = Path(out) if out is not None else Path(_name_of(opened) + exporter.suffix)
+    pictures = own_pictures(opened, data, format, watch)
+    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{exporter.suffix}")
+    try:
+        watch.step(say("export.writing", to=to), 0, 3)
+        graph = Graph.of(opened)
+        written(exporter, graph, partial)
+        watch.step(say("export.proving"), 1, 3)
+        worst, count = proven(opened, exporter, partial, pictures, str(device_of(device)))
+        partial.replace(target)
+        watch.end(say("export.proving"))
+    except OSError as error:
+        raise DiskError(say("export.not_written", reason=error.strerror or error), target) from None
+    finally:
+        partial.unlink(missing_ok=True)
+    channels = graph.example.shape[-1]
+    shapes = {name: f"(N{''.join(f', {n}' for n in shape)})" for name, shape in _shapes(graph).items()}
+    return Exported(target, to, count, len(pictures), worst, target.stat().st_size, {INPUT: f"uint8 (N, H, W, {channels})"}, shapes)
+
+
+def written(exporter: Any, graph: Any, partial: Path) -> None:
+    """The file, beside its place.
+
+    Raises:
+        Refused: the exporter cannot write this network; its own words.
+    """
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        exporter.write(graph, partial)
+    except (OmmaError, OSError):
+        raise
+    except Exception as error:  # exporters raise whatever they like
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise Refused(say("export.cannot", reason=reason), graph.bundle.path) from None
+
+
+def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray], device: str) -> tuple[float, int]:
+    """(largest difference, pictures compared) between a file and the bundle it was made of.
+
+    Raises:
+        Refused: an answer differs.
+    """
+    import numpy as np
+
+    from omma.runtimes.choose import named
+    from omma.runtimes.parity import Parity, compare
+
+    measured = named("eager", opened, device=device)
+    batches = [*grouped(pictures), *odd(pictures[0])]
+    parity = Parity()
+    for batch, answers in zip(batches, exporter.answer(file, batches), strict=True):
+        frames = np.stack([opened.views.frame(picture) for picture in batch])
+        compare(opened, measured.run(frames), answers, parity)
+    if not parity.ok:
+        told = "; ".join(parity.lines)
+        raise Refused(say("export.differs", failed=parity.failed, pictures=parity.pictures, lines=told), file.suffix.lstrip("."))
+    return parity.worst, parity.pictures
+
+
+def grouped(pictures: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pictures of one size together, as the input takes them: (N, H, W, C)."""
+    import numpy as np
+
+    sizes: dict[tuple[int, ...], list[np.ndarray]] = {}
+    for picture in pictures:
+        sizes.setdefault(picture.shape, []).append(picture)
+    for shape, same in sizes.items():
+        count = max(1, min(TOGETHER, PIXELS // (shape[0] * shape[1])))
+        for start in range(0, len(same), count):
+            yield np.stack(same[start : start + count])
+
+
+def odd(picture: np.ndarray) -> Iterator[np.ndarray]:
+    """The same picture repeated or cut to odd sizes, alone and three at a time."""
+    import numpy as np
+
+    height, width = picture.shape[:2]
+    for count, (rows, columns) in enumerate(ODD):
+        cut = picture[np.arange(rows) % height][:, np.arange(columns) % width]
+        views = [cut, cut[::-1], cut[:, ::-1]]
+        yield np.ascontiguousarray(np.stack(views[: 1 if count % 2 else 3]))
+
+
+def own_pictures(opened: Bundle, data: str | Path, format: str | None, watch: Watch) -> list[np.ndarray]:
+    """Up to `PICTURES` of the user's own, spread evenly, at their own sizes: (H, W, 3) uint8 each.
+
+    Raises:
+        DataError: there is not one that can be read.
+    """
+    from omma.data.crew import in_threads
+    from omma.data.decode import decode, find_pictures
+    from omma.exporters.graph import shown
+    from omma.formats.format import open_data
+
+    files = find_pictures(Path(data)) if format is None and Path(data).is_dir() else []
+    dataset = None if files else open_data(data, format, watch)
+    total = len(files) if dataset is None else len(dataset)
+    places = sorted({place * total // PICTURES for place in range(PICTURES)}) if total else []
+
+    def one(place: int) -> np.ndarray | None:
+        try:
+            return shown(opened, decode(files[place]) if dataset is None else dataset.picture(place))
+        except DataError as error:
+            watch.warn(str(error))
+            return None
+
+    pictures = [picture for picture in in_threads(one, places) if picture is not None]
+    if not pictures:
+        raise DataError(say("export.no_pictures"), str(data))
+    return pictures
+
+
+def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    import torch
+
+    with torch.no_grad():
+        return {name: tuple(tensor.shape[1:]) for name, tensor in graph.whole(graph.example).items()}
+
+
+def _name_of(opened: Bundle) -> str:
+    """A file's name for a bundle: of its folder, or of the run it lies in."""
+    folder = (opened.path or Path("model")).resolve()
+    return folder.parent.name if folder.name == "bundle" else folder.name
