@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import indicators
+from omma.metrics.counts import average, indicators
 from omma.metrics.metric import Gallery, Metric, Records
 
 
@@ -20,7 +20,7 @@ class Accuracy(Metric):
         return {"right": (truth == predicted).all(1), "truth": truth, "predicted": predicted}
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return records["right"].astype(weights.dtype) @ weights / weights.sum(0)
+        return average(records["right"], weights)
 
     def figure(self, records: Records) -> dict[str, Any] | None:
         """The confusion matrix, rows true and columns predicted; None where a picture has several classes."""

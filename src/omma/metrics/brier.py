@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import indicators, probabilities
+from omma.metrics.counts import average, indicators, probabilities
 from omma.metrics.metric import Metric, Records
 
 
@@ -27,4 +27,4 @@ class Brier(Metric):
         return {"loss": squares.mean(1) if self.several else squares.sum(1) / 2}
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return records["loss"] @ weights / weights.sum(0)
+        return average(records["loss"], weights)

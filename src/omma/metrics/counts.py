@@ -31,7 +31,13 @@ def probabilities(answers: Sequence[Any], names: Sequence[str]) -> np.ndarray:
 
 def counted(table: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(N, K) of 0 and 1 (or numbers) summed over the pictures, each `weights` (N, D) times: (K, D)."""
+    # Sums of 0 and 1 are exact in float32 up to 16 million; everything else is added in float64.
     return table.T.astype(np.float32) @ weights.astype(np.float32, copy=False) if table.dtype == bool else table.T @ weights
+
+
+def average(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean over the pictures, each `weights` (N, D) times: values (N,) → (D,), (N, K) → (K, D), float64."""
+    return counted(values, weights).astype(float) / weights.sum(0, dtype=float)
 
 
 def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:

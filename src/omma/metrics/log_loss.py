@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import indicators, probabilities
+from omma.metrics.counts import average, indicators, probabilities
 from omma.metrics.metric import Gallery, Metric, Records
 
 
@@ -38,7 +38,7 @@ class LogLoss(Metric):
         return {"loss": loss, "doubt": doubt, "right": (truth == named).all(1)}
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return records["loss"] @ weights / weights.sum(0)
+        return average(records["loss"], weights)
 
     def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
         """The pictures it is most wrong about, and those it is least sure about."""

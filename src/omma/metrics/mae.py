@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from omma.metrics.counts import average
 from omma.metrics.metric import Gallery, Records
 from omma.metrics.residuals import OfNumbers
 
@@ -21,7 +22,7 @@ class Mae(OfNumbers):
     scale = "positive"
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return np.abs(records["predicted"] - records["truth"]).T @ weights / weights.sum(0)
+        return average(np.abs(records["predicted"] - records["truth"]), weights)
 
     def figure(self, records: Records) -> dict[str, Any]:
         """True against predicted, evenly thinned to at most 1,500 points."""

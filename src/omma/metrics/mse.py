@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from omma.metrics.counts import average
 from omma.metrics.metric import Records
 from omma.metrics.residuals import OfNumbers
 
@@ -16,4 +17,4 @@ class Mse(OfNumbers):
     scale = "positive"
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return ((records["predicted"] - records["truth"]) ** 2).T @ weights / weights.sum(0)
+        return average((records["predicted"] - records["truth"]) ** 2, weights)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import indicators, probabilities
+from omma.metrics.counts import average, indicators, probabilities
 from omma.metrics.metric import Metric, Records
 
 
@@ -23,4 +23,4 @@ class Top5(Metric):
         return {"right": ((shares > own) | ((shares == own) & earlier)).sum(1) < 5}
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return records["right"].astype(weights.dtype) @ weights / weights.sum(0)
+        return average(records["right"], weights)
