@@ -27,6 +27,7 @@ from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run import finish
 from omma.run.folder import Facts, RunFolder
+from omma.run.near import near_of
 from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, decide, from_bundle, ready
 from omma.words import say
@@ -75,7 +76,7 @@ def start(
         from omma.run.folds import cross_validate
 
         return cross_validate(dataset, recipe, folds, out, scene)
-    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test)
+    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near_of(dataset, watch))
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
     return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene)
 

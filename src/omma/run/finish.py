@@ -126,8 +126,8 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
         bundle.save(run.bundle)
         run.log({"event": "verdict", "step": steps, **words})
         trained.report = write_report(run.path, bundle, evaluation, made.dataset, watch)
-        trained.scores = bundle.card.get("scores", {}).get("metrics", {})
-        run.log({"event": "bundle", "step": steps, "scores": trained.scores, "seconds": round(time.monotonic() - began, 2)})
-    machine.wait()
+        scored = bundle.card.get("scores", {}).get("metrics", {})
+        run.log({"event": "bundle", "step": steps, "scores": scored, "seconds": round(time.monotonic() - began, 2)})
+    trained.scores = machine.agree(bundle.card.get("scores", {}).get("metrics", {}))
     trained.seconds = time.monotonic() - began
     return trained

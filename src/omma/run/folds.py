@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
-from typing import Any
 
+from omma.answers.answer import Answer
 from omma.bundle import open as open_bundle
-from omma.data.sample import Dataset
+from omma.data.sample import Dataset, Sample
 from omma.data.split import folds as make_folds
 from omma.data.split import split as split_parts
 from omma.engine.predicting import answered
 from omma.errors import OmmaError
-from omma.metrics import bootstrap
 from omma.recipe import Recipe
+from omma.report.evaluation import score
 from omma.run import course
 from omma.run.folder import RunFolder
+from omma.run.near import near_of
 from omma.run.outcome import Outcome
 from omma.words import say
 
@@ -33,29 +34,25 @@ def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None
     if count < 2:
         raise OmmaError(say("train.bad_folds", folds=count))
     run = RunFolder.create(out, course.slug(scene.data))
-    predictions: list[Any] = []
-    truths: list[Any] = []
-    groups: list[str] = []
-    for place, fold in enumerate(make_folds(dataset, count, recipe.seed)):
+    near = near_of(dataset, watch)
+    predictions: list[Answer] = []
+    samples: list[Sample] = []
+    for place, fold in enumerate(make_folds(dataset, count, recipe.seed, watch, recipe.val, near)):
         watch.say(say("train.fold", fold=place + 1, folds=count))
-        part = split_parts(fold, recipe.seed, watch, val=recipe.val, test=0.0)
         sub = RunFolder(run.path / "folds" / f"{place + 1}")
         sub.path.mkdir(parents=True)
-        share = (place + 1) / (count + 1)
-        course.begin(sub, part, copy.deepcopy(recipe), None, scene, share)
-        held = part.part("test")
+        course.begin(sub, fold, copy.deepcopy(recipe), None, scene, (place + 1) / (count + 1))
+        held = fold.part("test")
         said = answered(open_bundle(sub.path), held, watch)
-        kept = [held.samples[i] for i in said.places]
         predictions += said.answers
-        truths += [s.truth for s in kept]
-        groups += [s.group or s.id for s in kept]
+        samples += [held.samples[i] for i in said.places]
     whole = copy.deepcopy(dataset)
     for sample in whole.samples:
-        sample.split = "train"
-    whole = split_parts(whole, recipe.seed, watch, val=recipe.val, test=0.0)
+        sample.split = None
+    whole = split_parts(whole, recipe.seed, watch, val=recipe.val, test=0.0, near=near)
     outcome = course.begin(run, whole, recipe, None, scene)
     bundle = open_bundle(run.path)
-    scores = bootstrap.scores(bundle.task.metrics(), predictions, truths, groups, watch=watch)
+    scores = score(bundle.task, predictions, samples, watch).scores
     name = f"{count} folds"
     bundle.card["scores"] = {"split": name, "metrics": {key: score.json() for key, score in scores.items()}}
     bundle.card["notes"] = [say("train.folds_note", folds=count)]
