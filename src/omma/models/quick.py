@@ -16,7 +16,7 @@ NAMES = {
 }
 WIDTHS = {"quick": (64, 256, 256), "quick-narrow": (32, 128, 128)}
 # Rates beside Muon's, in its unit: biases and the head follow plain momentum and need longer steps.
-BIAS_SHARE, HEAD_SHARE = 170.0, 2.7
+BIAS_SHARE, HEAD_SHARE = 116.0, 1.9
 
 
 class Group(nn.Module):

@@ -65,12 +65,12 @@ def _view(width: float, height: float, small: bool, recipe: Recipe) -> dict[str,
 
 def _learning(train: int, quick: bool, recipe: Recipe) -> dict[str, Any]:
     """Batch, optimizer and schedule by how much there is to learn from."""
-    batch = 512 if train >= 20_000 else 128 if train >= 4_000 else 64 if train >= 1_000 else 32 if train >= 300 else 16
+    batch = 256 if train >= 20_000 else 128 if train >= 4_000 else 64 if train >= 1_000 else 32 if train >= 300 else 16
     batch = min(batch if quick else min(batch, 128), max(1, train))
     optimizer = recipe.optimizer or ("muon" if quick else "adamw" if "/" in str(recipe.model) else "nesterov")
     values: dict[str, Any] = {"optimizer": optimizer, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.1} | RATES[optimizer]
     if optimizer == "muon" and quick:  # measured on CIFAR-10, see benchmarks: straight down from the full rate, which grows with √batch
-        values |= {"momentum": 0.7, "warmup": 0.0, "rate": round(0.15 * (batch / 512) ** 0.5, 4), "weight_decay": 0.0}
+        values |= {"momentum": 0.7, "warmup": 0.0, "rate": round(0.11 * (batch / 256) ** 0.5, 4), "weight_decay": 0.0}
     spare = {"batch": batch, "evals": 10, "early_stop": 0, "clip": 0.0, "balance": "none", "ema": 0.0, "dropout": 0.0}
     return values | spare
 
