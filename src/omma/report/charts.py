@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from omma.report.page import Markup, Text, words
 from omma.words import both
 
-WIDTH, HEIGHT = 560, 330
+WIDTH, HEIGHT = 500, 300
 # Room around the axes: left, right, top, bottom.
-LEFT, RIGHT, TOP, BOTTOM = 62, 16, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 78, 16, 14, 46
 # More names than this cannot be told apart in a table of colours.
 MOST_CELLS = 60
 
@@ -140,7 +140,7 @@ class Frame:
         parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{HEIGHT - BOTTOM}" y2="{HEIGHT - BOTTOM}"/>')
         parts.append(_label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, x, "middle", "ink"))
         middle = (TOP + HEIGHT - BOTTOM) / 2
-        parts.append(_label(14, middle, y, "middle", "ink", f"rotate(-90 14 {middle:.0f})"))
+        parts.append(_label(12, middle, y, "middle", "ink", f"rotate(-90 12 {middle:.0f})"))
         return "".join(parts)
 
 

@@ -81,7 +81,8 @@ class Page:
         """A table; cells may be `Markup` (a bar). The first column is text, others are set as numbers."""
         head = f"<thead><tr>{''.join(f'<th>{words(cell)}</th>' for cell in header)}</tr></thead>" if header else ""
         body = "".join(f"<tr>{''.join(f'<td>{words(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        self._parts.append(f'<div class="wide"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>')
+        wrap = "wide long" if len(rows) > 30 else "wide"
+        self._parts.append(f'<div class="{wrap}"><table class="{kind}">{head}<tbody>{body}</tbody></table></div>')
         return self
 
     def facts(self, rows: Sequence[tuple[Text, Text]]) -> Self:
@@ -123,7 +124,7 @@ class Page:
             self._room -= len(source)
             kind = ' class="dots"' if max(picture.shape[:2]) < 96 else ""
             shown = html.escape(name, quote=True)
-            image = f'<img src="{source}" alt="{shown}" title="{shown}" loading="lazy"{kind}>'
+            image = f'<img src="{source}" alt="{shown}" title="{shown}"{kind}>'
             figures.append(f"<figure>{image}<figcaption>{words(caption)}</figcaption></figure>")
         if figures:
             self._parts.append(f'<div class="pictures">{"".join(figures)}</div>')

@@ -106,10 +106,13 @@ def _summary(made: Page, evaluation: Evaluation | None, events: list[dict], card
         score = evaluation.scores[first]
         told: dict[str, Any] = {"metric": _names(first), "score": shown(score, evaluation.metrics[first]), "split": _part(evaluation.split)}
         made.text(_fill("report.how_good", **told, n=f"{len(evaluation.samples):,}"))
-        chosen = [key for key in evaluation.scores if not key.endswith(("_micro", "_weighted"))]
+        # The others are in the table below; these four differ from each other.
+        chosen = [
+            key for key in evaluation.scores if not key.endswith(("_micro", "_weighted")) and not key.startswith(("precision", "recall"))
+        ]
         made.cards([_card(evaluation, key) for key in chosen[:4]])
         if (constant := _constant(evaluation)) is not None:
-            made.text(_fill("report.constant", metric=_names(first), score=f"{constant:.1%}"), "quiet")
+            made.text(_fill("report.constant", metric=_names(first), score=f"{100 * constant:.1f} %"), "quiet")
         if evaluation.compared:
             kind = {"better": "good", "worse": "warn"}.get(evaluation.compared.verdict.word, "note")
             made.text({tongue: sentence_of(evaluation.compared, tongue) for tongue in LANGUAGES}, kind)
@@ -254,7 +257,9 @@ def _parts(made: Page, evaluation: Evaluation) -> None:
     first = keys[0] if "f1_macro" not in keys else "f1_macro"
     short = first.removesuffix("_macro")
     numbers = evaluation.metrics[evaluation.first].parts_are == "numbers"
-    made.section(both("report.section.numbers" if numbers else "report.section.classes"), both("report.worst_first"))
+    made.section(
+        both("report.section.numbers" if numbers else "report.section.classes"), _fill("report.worst_first", metric=_part_name(first))
+    )
     better = 1 if evaluation.metrics[first].better == "higher" else -1
 
     def order(row: tuple[str, dict[str, Score]]) -> float:
@@ -265,12 +270,12 @@ def _parts(made: Page, evaluation: Evaluation) -> None:
     for name, scores in sorted(table.items(), key=order)[:MOST_CLASSES]:
         cells: list[Text] = [name]
         for key in keys:
-            score = scores[key.removesuffix("_macro")]
-            cells.append(shown(score, evaluation.metrics[key]))
+            value, _, between = shown(scores[key.removesuffix("_macro")], evaluation.metrics[key]).partition(" (")
+            cells.append(charts.Markup(f"{value}<small>{between.removesuffix(')')}</small>"))
         lead = scores[short]
         rows.append([*cells, charts.bar(lead.value, lead.low, lead.high) if evaluation.metrics[first].scale == "share" else ""])
-    header = [both("report.number" if numbers else "report.class"), *(_part_name(key) for key in keys), _part_name(first)]
-    made.table(rows, header)
+    header = [both("report.number" if numbers else "report.class"), *(_part_name(key) for key in keys), ""]
+    made.table(rows, header, "quality")
 
 
 def _figures(made: Page, evaluation: Evaluation) -> None:
