@@ -71,25 +71,30 @@ def _tar(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
 
 def _zip(path: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     with zipfile.ZipFile(path) as archive:
+        encoding = _encoding(archive.infolist())
         for about in archive.infolist():
             if about.is_dir() or about.external_attr >> 28 == 0xA:
                 continue
             if about.flag_bits & 1:
                 raise DataError(say("sources.archive_locked"), path)
             with archive.open(about) as file:
-                yield _name(about), about.file_size, file
+                name = about.filename if about.flag_bits & 0x800 else about.filename.encode("cp437").decode(encoding)
+                yield name, about.file_size, file
 
 
-def _name(about: zipfile.ZipInfo) -> str:
-    """A name written without the UTF-8 flag: UTF-8 all the same, or GBK as Chinese Windows does, else as it stands."""
-    if about.flag_bits & 0x800 or about.filename.isascii():
-        return about.filename
+def _encoding(abouts: list[zipfile.ZipInfo]) -> str:
+    """How names without the UTF-8 flag are written: UTF-8 all the same, or GBK as Chinese Windows does, else what the standard says.
+
+    All names together decide: a short one may be valid in several.
+    """
+    names = [about.filename.encode("cp437") for about in abouts if not about.flag_bits & 0x800]
     for encoding in ("utf-8", "gbk"):
         try:
-            return about.filename.encode("cp437").decode(encoding)
+            b"/".join(names).decode(encoding)
+            return encoding
         except UnicodeError:
             continue
-    return about.filename
+    return "cp437"
 
 
 def unpack(path: Path, folder: Path, watch: Watch | None = None, keep: frozenset[str] | None = None) -> Path:

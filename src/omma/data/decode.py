@@ -36,7 +36,8 @@ MAX_PIXELS = 178_956_970
 _BOMB_PIXELS, _BOMB_RATIO = 32_000_000, 500
 
 _HEADERS = {
-    "jpeg": headers.jpeg, "png": headers.png, "webp": headers.webp, "gif": headers.gif, "bmp": headers.bmp, "tiff": tiff.header, "pnm": pnm.header,
+    "jpeg": headers.jpeg, "png": headers.png, "webp": headers.webp, "gif": headers.gif, "bmp": headers.bmp,
+    "tiff": tiff.header, "pnm": pnm.header,
 }  # fmt: skip
 
 
@@ -127,7 +128,7 @@ def _eight(picture: np.ndarray) -> np.ndarray:
     values = picture.astype(np.float32)
     sound = np.isfinite(values)
     low, high = (float(values[sound].min()), float(values[sound].max())) if sound.any() else (0.0, 1.0)
-    low, high = (0.0, 1.0) if 0 <= low and high <= 1 else (low, high)
+    low, high = (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
     values = np.nan_to_num(values, nan=low, posinf=high, neginf=low)
     # In double precision: the range of a float32 may itself be beyond float32.
     return ((values.astype(np.float64) - low) * (255 / max(high - low, 1e-300))).round().clip(0, 255).astype(np.uint8)

@@ -12,12 +12,28 @@ from omma.formats._paths import Pictures
 from omma.words import say
 
 _PATH = (
-    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name", "img", "img_path", "picture", "photo",
-    "name", "image_id", "id", "路径", "文件", "文件名", "图片",
+    "path", "file", "filename", "file_name", "filepath", "file_path", "image", "image_path", "image_name", "img", "img_path",
+    "picture", "photo", "name", "image_id", "id", "路径", "文件", "文件名", "图片",
 )  # fmt: skip
 _LABEL = ("label", "labels", "class", "classes", "class_name", "category", "categories", "tag", "tags", "target", "标签", "类别")
 _SPLIT = ("split", "subset", "set", "partition", "划分")
-_GROUP = ("group", "group_id", "patient", "patient_id", "subject", "subject_id", "case", "case_id", "video", "video_id", "session", "分组", "患者")
+_GROUP = (
+    "group",
+    "group_id",
+    "patient",
+    "patient_id",
+    "subject",
+    "subject_id",
+    "case",
+    "case_id",
+    "video",
+    "video_id",
+    "session",
+    "分组",
+    "患者",
+)
+# Numbers that describe the file, not what it shows: no good example of a target.
+_SIZES = ("width", "height", "w", "h", "x", "y")
 _LOOK = 200
 
 
@@ -97,8 +113,13 @@ class Columns:
     split: int | None
     group: int | None
 
-    def targets(self, table: Table, wanted: list[str] | None) -> tuple[str, list[int]]:
+    def targets(self, table: Table, wanted: list[str] | None, said: Path) -> tuple[str, list[int]]:
         """(kind of truth, columns): those a person named, else the label column, else the only one left.
+
+        Args:
+            table: the table.
+            wanted: the columns a person named.
+            said: what the person called the data, for the advice.
 
         Raises:
             DataError: no such column, or several that could be meant.
@@ -116,8 +137,8 @@ class Columns:
             raise DataError(say("formats.no_target", columns=", ".join(table.header)), table.path)
         names = [table.header[i] for i in left]
         shown = ", ".join(table.header[i] if _numeric(table.column(i)) else f"{table.header[i]} ({say('formats.text')})" for i in left)
-        best = next((table.header[i] for i in left if _numeric(table.column(i))), names[0])
-        fix = say("formats.which_target_fix", spelling=f"{table.path}:{best}", several=f"{table.path}:{','.join(names[:2])}")
+        best = [table.header[i] for i in left if _numeric(table.column(i)) and table.header[i].lower() not in _SIZES] or names
+        fix = say("formats.which_target_fix", spelling=f"{said}:{best[0]}", several=f"{said}:{','.join(best[:2])}")
         raise DataError(say("formats.which_target", columns=shown), table.path, fix)
 
 
@@ -163,7 +184,9 @@ def columns_of(table: Table, pictures: Pictures) -> Columns:
     proven = [i for i in ranked if hits(i)]
     path = max(proven, key=hits) if proven else None
     if table.headless:
-        return Columns(path, 1 - path if path in (0, 1) and len(low) > 1 else None, 2 if len(low) > 2 else None, 3 if len(low) > 3 else None)
+        return Columns(
+            path, 1 - path if path in (0, 1) and len(low) > 1 else None, 2 if len(low) > 2 else None, 3 if len(low) > 3 else None
+        )
 
     def first(words: tuple[str, ...]) -> int | None:
         return next((i for word in words for i, name in enumerate(low) if name == word and i != path), None)

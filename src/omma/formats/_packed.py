@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +18,17 @@ from omma.words import say
 
 
 def packed(
-    parts: list[tuple[str | None, np.ndarray, np.ndarray | None]], names: list[str] | None, root: Path, format: str, notes: list[str] | None = None
+    parts: Sequence[tuple[str | None, np.ndarray, np.ndarray | None]],
+    names: list[str] | None,
+    root: Path,
+    format: str,
+    notes: list[str] | None = None,
 ) -> Dataset:
     """A dataset out of (split, pictures, labels) parts.
 
     Args:
-        parts: pictures (N, H, W) or (N, H, W, C), any number type; labels (N,) or (N, 1) integers, (N, C) zeros and ones, or fractions; or None.
+        parts: one split may come in several; pictures (N, H, W) or (N, H, W, C), any number type;
+            labels (N,) or (N, 1) integers, (N, C) zeros and ones, or fractions; or None.
         names: class names by number; None names them by their number.
         root: where it was read from.
         format: the reader's name.
@@ -30,28 +37,43 @@ def packed(
     Raises:
         DataError: counts differ, no pictures, a label without a name.
     """
-    notes, blocks, samples = list(notes or ()), [], []
+    notes = list(notes or ())
     labels = [None if given is None else _flat(given) for _, _, given in parts]
     known = [given for given in labels if given is not None]
     task, names = _task(known, names, root)
-    start = 0
-    for (split, pictures, _), given in zip(parts, labels, strict=True):
-        if given is not None and len(given) != len(pictures):
-            raise DataError(say("formats.counts_differ", pictures=len(pictures), labels=len(given), split=split or "all"), root)
-        block = eight(pictures, notes, root)
-        truths = [None] * len(block) if given is None else _truths(given, task, names, root)
-        width = max(5, len(str(len(block) - 1)))
-        samples += [
-            Sample(f"{split or 'all'}/{place:0{width}d}", row=start + place, truth=truth, split=split) for place, truth in enumerate(truths)
-        ]
-        blocks.append(block)
-        start += len(block)
-    if not samples:
+    blocks = [eight(pictures, notes, root) for _, pictures, _ in parts]
+    sizes = Counter[str | None]()
+    for (split, _, _), block, given in zip(parts, blocks, labels, strict=True):
+        if given is not None and len(given) != len(block):
+            raise DataError(say("formats.counts_differ", pictures=len(block), labels=len(given), split=split or "all"), root)
+        sizes[split] += len(block)
+    if not sizes.total():
         raise DataError(say("formats.no_pictures_inside"), root)
-    same = len({block.shape[1:] for block in blocks}) == 1
-    pixels = np.concatenate(blocks) if same and len(blocks) > 1 else blocks[0] if same else [picture for block in blocks for picture in block]
+    samples: list[Sample] = []
+    done = Counter[str | None]()
+    for (split, _, _), block, given in zip(parts, blocks, labels, strict=True):
+        truths = [None] * len(block) if given is None else _truths(given, task, names, root)
+        width, first, start = max(5, len(str(sizes[split] - 1))), done[split], len(samples)
+        samples += [
+            Sample(f"{split or 'all'}/{first + place:0{width}d}", row=start + place, truth=truth, split=split)
+            for place, truth in enumerate(truths)
+        ]
+        done[split] += len(block)
     samples.sort(key=lambda sample: sample.id)
-    return Dataset(samples, names if known else [], task if known else None, root, format, pixels, notes=list(dict.fromkeys(notes)))
+    task_, names = (task, names) if known else (None, [])
+    return Dataset(samples, names, task_, root, format, _together(blocks), notes=list(dict.fromkeys(notes)))
+
+
+def _together(blocks: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
+    """One (N, H, W, C) array, copied once; a list of pictures where sizes differ."""
+    if len({block.shape[1:] for block in blocks}) > 1:
+        return [np.ascontiguousarray(picture) for block in blocks for picture in block]
+    pixels = np.empty((sum(map(len, blocks)), *blocks[0].shape[1:]), np.uint8)
+    start = 0
+    for block in blocks:
+        pixels[start : start + len(block)] = block
+        start += len(block)
+    return pixels
 
 
 def eight(pictures: np.ndarray, notes: list[str], root: Path) -> np.ndarray:
@@ -65,23 +87,23 @@ def eight(pictures: np.ndarray, notes: list[str], root: Path) -> np.ndarray:
     if 0 in pictures.shape[1:] and len(pictures):
         raise DataError(say("formats.odd_shape", shape=pictures.shape), root)
     if pictures.dtype == np.uint8:
-        return np.ascontiguousarray(pictures)
+        return pictures
     if pictures.dtype == bool:
         return pictures.astype(np.uint8) * 255
     if pictures.dtype.kind not in "fiu" or not len(pictures):
         raise DataError(say("formats.odd_values", dtype=pictures.dtype), root)
-    low, high = float(np.nanmin(pictures)), float(np.nanmax(pictures))
+    if not np.isfinite(pictures).all():
+        raise DataError(say("formats.odd_values", dtype="NaN, ∞"), root)
+    low, high = float(pictures.min()), float(pictures.max())
     if pictures.dtype.kind in "iu" and low >= 0 and high <= 255:
         return pictures.astype(np.uint8)
-    if not np.isfinite([low, high]).all():
-        raise DataError(say("formats.odd_values", dtype="NaN, ∞"), root)
     if pictures.dtype == np.uint16:
         low, high = 0.0, 65535.0
-    elif 0 <= low and high <= 1:
+    elif low >= 0 and high <= 1:
         low, high = 0.0, 1.0
     notes.append(say("formats.scaled", low=f"{low:g}", high=f"{high:g}"))
     values = (pictures.astype(np.float32) - low) * (255 / max(high - low, 1e-12))
-    return np.nan_to_num(values).round().clip(0, 255).astype(np.uint8)
+    return values.round().clip(0, 255).astype(np.uint8)
 
 
 def _flat(labels: np.ndarray) -> np.ndarray:

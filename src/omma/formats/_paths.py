@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from omma.data.decode import find_pictures, inside
@@ -21,15 +22,22 @@ class Pictures:
 
     def __init__(self, root: Path) -> None:
         self.root, self._top = root, os.path.realpath(root)
-        self._by_path: dict[str, Path] = {}
-        self._by_stem: dict[str, Path] = {}
-        for path in find_pictures(root):
-            key = unicodedata.normalize("NFC", path.relative_to(root).as_posix())
-            self._by_path[key] = path
-            self._by_stem.setdefault(key.rpartition(".")[0], path)
-        tops = {key.split("/")[0] for key in self._by_path if "/" in key}
-        # Masks and label maps carry the same names: only folders that are called like pictures are looked into.
-        self._below = ["", *(f"{top}/" for top in sorted(tops) if top.lower() in PLAIN or top.lower() in SPLITS)]
+
+    @cached_property
+    def _index(self) -> dict[str, Path]:
+        """Path, and path without suffix → picture; made only when a cell is not simply a path."""
+        index: dict[str, Path] = {}
+        for path in find_pictures(self.root):
+            key = unicodedata.normalize("NFC", path.relative_to(self.root).as_posix())
+            index[key] = path
+            index.setdefault(key.rpartition(".")[0], path)
+        return index
+
+    @cached_property
+    def _below(self) -> list[str]:
+        """Folders to look into: masks and label maps carry the same names, so only those that are called like pictures."""
+        tops = {key.split("/")[0] for key in self._index if "/" in key}
+        return ["", *(f"{top}/" for top in sorted(tops) if top.lower() in PLAIN or top.lower() in SPLITS)]
 
     def find(self, cell: str) -> Path | None:
         """The picture a cell means, if there is one.
@@ -37,7 +45,20 @@ class Pictures:
         Raises:
             ValueError: it lies outside the folder.
         """
-        text = unicodedata.normalize("NFC", cell.strip().replace("\\", "/"))
+        key = self._key(cell)
+        if not key or "\0" in key:
+            return None
+        plain = self.root / key
+        if plain.is_file():
+            if not inside(plain, self._top):
+                raise ValueError(say("formats.row_leaves", path=cell[:120]))
+            return plain
+        key = unicodedata.normalize("NFC", key)
+        return next((self._index[below + key] for below in self._below if below + key in self._index), None)
+
+    def _key(self, cell: str) -> str:
+        """The cell as a path below the root."""
+        text = cell.strip().replace("\\", "/")
         if text.startswith("/"):
             if not inside(text, self._top):
                 raise ValueError(say("formats.row_leaves", path=cell[:120]))
@@ -47,15 +68,7 @@ class Pictures:
             if part == ".." and not parts:
                 raise ValueError(say("formats.row_leaves", path=cell[:120]))
             parts.pop() if part == ".." else parts.append(part)
-        key = "/".join(parts)
-        for below in self._below:
-            path = self._by_path.get(below + key) or self._by_stem.get(below + key)
-            if path is not None:
-                return path
-        plain = self.root / key
-        if key and plain.is_symlink() and not inside(plain, self._top):
-            raise ValueError(say("formats.row_leaves", path=cell[:120]))
-        return plain if key and "\0" not in key and plain.is_file() and inside(plain, self._top) else None
+        return "/".join(parts)
 
     def sample(self, cell: str, record: str) -> Sample:
         """The sample a row is about.

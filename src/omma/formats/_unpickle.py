@@ -29,7 +29,7 @@ class _Dtype:
     def __setstate__(self, state: Any) -> None:
         if isinstance(state, tuple) and len(state) > 1 and state[1] in ("<", ">", b"<", b">"):
             order = state[1].decode() if isinstance(state[1], bytes) else state[1]
-            self.value = self.value.newbyteorder(order)
+            self.value = self.value.newbyteorder(order)  # type: ignore[arg-type]
 
 
 class _Array:
@@ -65,7 +65,7 @@ _ALLOWED = {("numpy", "ndarray"): _Array, ("numpy", "dtype"): _Dtype, ("_codecs"
 
 
 # The pure Python reader: the one written in C makes room for whatever memo index a file names, however large.
-class _Reader(pickle._Unpickler):  # type: ignore[name-defined]
+class _Reader(pickle._Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
             raise Forbidden(f"{module}.{name}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -48,12 +50,7 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
     watch = watch or Watch()
     batches = dict(_members(path, watch))
     files = _TEN if batches.keys() & _TEN.keys() else _HUNDRED
-    parts, notes = [], []
-    for split in ("train", "test"):
-        mine = [batches[name] for name, part in files.items() if part == split and name in batches]
-        if mine:
-            pictures, labels = zip(*(_batch(batch, path) for batch in mine), strict=True)
-            parts.append((split, np.concatenate(pictures), np.concatenate(labels)))
+    parts, notes = [(split, *_batch(batches[name], path)) for name, split in files.items() if name in batches], []
     if missing := [name for name in files if name not in batches]:
         notes.append(say("formats.parts_missing", names=", ".join(missing)))
     if not parts:
@@ -63,6 +60,7 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
 
 def _members(path: Path, watch: Watch):
     """(name, unpickled content) of every file that counts."""
+    found: Iterator[tuple[str, int, IO[bytes] | None]]
     if path.is_dir():
         found = ((entry.name, entry.stat().st_size, None) for entry in sorted(path.iterdir()) if entry.is_file())
     else:

@@ -18,7 +18,7 @@ from omma.progress import Watch
 from omma.words import say
 
 _SUFFIXES = (".csv", ".tsv")
-_SOME, _MOST = 20, 1 << 30
+_SOME, _MOST, _ROOT = 20, 1 << 30, "# root: "
 
 
 def _tables(path: Path) -> list[Path]:
@@ -58,23 +58,20 @@ def open_table(path: Path, most: int | None = None) -> Table:
     with open(path, "rb") as file:
         raw = file.read(1 << 16 if most else -1)
     text, encoding = _text(raw, cut=bool(most))
-    lines = text.splitlines()
-    while lines and lines[0].startswith("#"):
-        lines[0] = ""
-        lines.pop(0) if len(lines) == 1 else lines.__setitem__(0, "")
-        break
-    root = text[len("# root: ") :].split("\n", 1)[0].strip() if text.startswith("# root: ") else None
-    body = text.split("\n", 1)[1] if root is not None and "\n" in text else text
-    first = next((line for line in body.splitlines() if line.strip()), "")
-    if not first or "\0" in body[:4096]:
+    root, start = None, 0
+    if text.startswith(_ROOT):
+        # A list that `write` put elsewhere names the folder of its pictures in its first line.
+        line, _, text = text.partition("\n")
+        root, start = line.removeprefix(_ROOT).strip(), 1
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    if not first or "\0" in text[:4096]:
         raise DataError(say("formats.table_empty"), path)
-    separator = _separator(first, path)
-    rows = []
+    separator, rows = _separator(first, path), []
     try:
-        reader = csv.reader(io.StringIO(body, newline=""), delimiter=separator)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         for row in reader:
-            if row and any(cell.strip() for cell in row):
-                rows.append((reader.line_num + (root is not None), [cell.strip() for cell in row]))
+            if any(cell.strip() for cell in row):
+                rows.append((reader.line_num + start, [cell.strip() for cell in row]))
             if most and len(rows) > most:
                 break
     except csv.Error as error:
@@ -120,12 +117,13 @@ def read(path: Path, watch: Watch | None = None, columns: list[str] | None = Non
         usable = [table for table in tables if _usable(table, pictures)]
         tables = usable if {_split(table.stem) for table in usable} <= set(SPLITS) else usable[:1] if len(usable) == 1 else []
         if not tables:
-            raise DataError(say("formats.tables", names=", ".join(table.name for table in usable)), path, say("formats.tables_fix", path=root))
+            raise DataError(
+                say("formats.tables", names=", ".join(table.name for table in usable)), path, say("formats.tables_fix", path=root)
+            )
     dataset = Dataset([], [], None, root, "csv")
-    kinds = []
-    for table in tables:
-        kinds.append(_one(open_table(table), pictures, columns, dataset, _split(table.stem) if len(tables) > 1 else None))
-    if len({(kind, *names) for kind, names in kinds if kind == "regress"} | {(kind,) for kind, _ in kinds if kind != "regress"}) > 1:
+    several = len(tables) > 1
+    kinds = [_one(open_table(table), pictures, columns, dataset, _split(table.stem) if several else None, path) for table in tables]
+    if len({(kind, names if kind == "regress" else ()) for kind, names in kinds}) > 1:
         raise DataError(say("formats.tables_differ"), path)
     _settle(dataset, *kinds[0])
     if not dataset.samples:
@@ -140,7 +138,9 @@ def _split(word: str) -> str | None:
     return WORDS.get(word.strip().lower())
 
 
-def _one(table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Dataset, part: str | None) -> tuple[str, tuple[str, ...]]:
+def _one(
+    table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Dataset, part: str | None, said: Path
+) -> tuple[str, tuple[str, ...]]:
     """Add one table's rows to the dataset; what kind of truth they hold and the names of the numbers."""
     if table.encoding == "Latin-1":
         dataset.notes.append(say("formats.latin", name=table.path.name))
@@ -151,7 +151,7 @@ def _one(table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Da
     if columns.path is None:
         fix = say("formats.no_path_column_fix", folder=pictures.root)
         raise DataError(say("formats.no_path_column", columns=", ".join(table.header)), table.path, fix)
-    kind, targets = columns.targets(table, wanted)
+    kind, targets = columns.targets(table, wanted, said)
     several = kind == "classify" and any(mark in row[targets[0]] for _, row in table.body if targets[0] < len(row) for mark in table.marks)
     kind = "multilabel" if several else kind
     names = tuple(table.header[i] for i in targets)
@@ -229,19 +229,20 @@ def write(dataset: Dataset, path: Path) -> Path:
         DataError: the pixels lie in arrays, there is no file to name.
     """
     path = Path(path)
-    if any(sample.path is None for sample in dataset.samples):
+    files = [sample.path.resolve() for sample in dataset.samples if sample.path is not None]
+    if len(files) < len(dataset):
         raise DataError(say("formats.no_files"), dataset.root)
-    inside = all(sample.path.resolve().is_relative_to(path.parent.resolve()) for sample in dataset.samples)
+    inside = all(file.is_relative_to(path.parent.resolve()) for file in files)
     root = (path.parent if inside else dataset.root).resolve()
     targets = dataset.names if dataset.task == "regress" else ["label"] if dataset.task else []
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", encoding="utf-8-sig", newline="") as file:
+    with open(path, "w", encoding="utf-8-sig", newline="") as table:
         if not inside:
-            file.write(f"# root: {root}\n")
-        out = csv.writer(file)
+            table.write(f"{_ROOT}{root}\n")
+        out = csv.writer(table)
         out.writerow(["path", *targets, "split", "group"])
-        for sample in dataset.samples:
-            out.writerow([sample.path.resolve().relative_to(root).as_posix(), *_cells(sample.truth), sample.split or "", sample.group or ""])
+        for sample, place in zip(dataset.samples, files, strict=True):
+            out.writerow([place.relative_to(root).as_posix(), *_cells(sample.truth), sample.split or "", sample.group or ""])
     return path
 
 

@@ -8,19 +8,20 @@ from collections import Counter
 from pathlib import Path
 
 from omma.answers.label import Label
-from omma.data.decode import find_pictures, hidden
+from omma.data.decode import PICTURE_SUFFIXES, find_pictures, hidden
 from omma.data.sample import Dataset, Sample
 from omma.errors import DataError
 from omma.progress import Watch
 from omma.words import say
 
 SPLITS = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val", "test": "test", "testing": "test",
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
     "训练": "train", "训练集": "train", "验证": "val", "验证集": "val", "测试": "test", "测试集": "test",
 }  # fmt: skip
 # Folders called like this hold pictures of every class, or masks and boxes: they are no classes.
 PLAIN = frozenset({"images", "image", "imgs", "img", "jpegimages", "pictures", "photos", "pics", "data", "图片", "照片"})
-_TRUTHS = frozenset({"labels", "masks", "mask", "annotations", "segmentations", "segmentation", "labelsTr".lower()})
+_TRUTHS = frozenset({"labels", "masks", "mask", "annotations", "segmentations", "segmentation", "labelstr"})
 FEW, A_DOZEN = 20, 24
 
 
@@ -31,17 +32,11 @@ def sniff(path: Path) -> float:
     flat = False
     for here, below, files in os.walk(path):
         below[:] = [name for name in below if not hidden(name)]
-        if any(os.path.splitext(name)[1].lower() in _suffixes() for name in files if not hidden(name)):
+        if any(os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES for name in files if not hidden(name)):
             if Path(here) != path:
                 return 0.5
             flat = True
     return 0.2 if flat else 0.0
-
-
-def _suffixes() -> frozenset[str]:
-    from omma.data.decode import PICTURE_SUFFIXES
-
-    return PICTURE_SUFFIXES
 
 
 def read(path: Path, watch: Watch | None = None) -> Dataset:
@@ -61,17 +56,19 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
     if not tops or {top.lower() for top in tops} <= PLAIN:
         return _unlabelled(path, rows)
     cut = _split_level(rows, tops)
-    samples, aside = [], Counter()
+    samples: list[Sample] = []
+    aside, counts = Counter[str](), Counter[str]()
     for picture, parts in rows:
         split, label = _place(parts, cut)
         if label is None:
             aside[parts[0] if len(parts) > 1 else "."] += 1
         else:
+            counts[label] += 1
             samples.append(Sample(picture.relative_to(path).as_posix(), picture, truth=Label(label), split=split))
     if not samples:
         return _unlabelled(path, rows, {"0": 0} if cut == 0 else {})
-    names = in_order({sample.truth.label for sample in samples})
-    notes = _notes(path, samples, names, aside, cut, tops)
+    names = in_order(set(counts))
+    notes = _notes(path, counts, names, aside, cut, tops)
     return Dataset(sorted(samples, key=lambda sample: sample.id), names, "classify", path, "folders", notes=notes)
 
 
@@ -115,7 +112,7 @@ def _unlabelled(path: Path, rows: list[tuple[Path, list[str]]], splits: dict | N
     return Dataset(sorted(samples, key=lambda sample: sample.id), [], None, path, "folders", notes=notes)
 
 
-def _notes(path: Path, samples: list[Sample], names: list[str], aside: Counter, cut: int | None, tops: set[str]) -> list[str]:
+def _notes(path: Path, counts: Counter[str], names: list[str], aside: Counter[str], cut: int | None, tops: set[str]) -> list[str]:
     """What a person should know about how the folder was understood."""
     notes = []
     if aside:
@@ -126,10 +123,9 @@ def _notes(path: Path, samples: list[Sample], names: list[str], aside: Counter, 
         notes.append(say("formats.looks_like_masks", names=", ".join(sorted(tops))))
     if len(names) == 1:
         notes.append(say("formats.one_class", name=names[0]))
-    counts = Counter(sample.truth.label for sample in samples)
     few = [name for name in names if counts[name] < FEW]
     if few:
-        notes.append(say("formats.few", count=len(samples), names=", ".join(f"{name} ({counts[name]})" for name in few[:8]), want=FEW))
+        notes.append(say("formats.few", count=counts.total(), names=", ".join(f"{name} ({counts[name]})" for name in few[:8]), want=FEW))
     return notes
 
 

@@ -77,18 +77,30 @@ def _siblings(folder: Path) -> list[str]:
 
 
 def read(path: Path, format: str | None, watch: Watch, columns: list[str] | None = None) -> Dataset:
-    """The dataset at an existing path."""
+    """The dataset at an existing path; an archive is unpacked into the cache, but spoken of by its own name."""
+    if not archive.is_archive(path) or _reads_itself(path, format):
+        return _read(path, format, watch, columns)
+    folder = unpacked(path, watch)
     try:
-        if path.is_file() and archive.is_archive(path) and not _reads_itself(path, format):
-            path = unpacked(path, watch)
+        dataset = _read(folder, format, watch, columns)
+    except DataError as error:
+        where, fix = (None if text is None else str(text).replace(str(folder), str(path)) for text in (error.where, error.fix))
+        raise DataError(error.what, where, fix) from None
+    dataset.notes = [note.replace(str(folder), str(path)) for note in dataset.notes]
+    return dataset
+
+
+def _read(path: Path, format: str | None, watch: Watch, columns: list[str] | None) -> Dataset:
+    """The dataset at an existing folder or file, by the named format or the likeliest."""
+    try:
         path = _inner(path) if format is None else path
         name = format or ("csv" if columns else sniff(path))
         reader = catalog.module("formats", name)
-        if columns is not None:
-            if name != "csv":
-                raise OmmaError(say("formats.no_columns", format=name), path)
-            return reader.read(path, watch, columns)
-        return reader.read(path, watch)
+        if columns is None:
+            return reader.read(path, watch)
+        if name != "csv":
+            raise OmmaError(say("formats.no_columns", format=name), path)
+        return reader.read(path, watch, columns)
     except PermissionError as error:
         raise DataError(say("decode.forbidden"), error.filename or path) from None
 

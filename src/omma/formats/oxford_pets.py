@@ -26,7 +26,7 @@ def sniff(path: Path) -> float:
 def read(path: Path, watch: Watch | None = None) -> Dataset:
     """The breed is the picture's name up to the last `_`; its own train and test parts. Lines that name no picture are refused."""
     pictures = {picture.stem: picture for picture in find_pictures(path) if picture.suffix.lower() == ".jpg"}
-    samples, refused, seen = [], [], set()
+    samples, refused, seen = [], [], set[str]()
     for table in _lists(path):
         for line, row in enumerate(table.read_text("utf-8", "replace").splitlines(), 1):
             stem = row.split(" ")[0].strip()
@@ -40,5 +40,5 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
             picture, breed = pictures[stem], stem.rpartition("_")[0]
             split = _PARTS[table.name]
             samples.append(Sample(picture.relative_to(path).as_posix(), picture, truth=Label(breed), split=split, record=record))
-    names = in_order({sample.truth.label for sample in samples})
+    names = in_order({stem.rpartition("_")[0] for stem in seen})
     return Dataset(sorted(samples, key=lambda sample: sample.id), names, "classify", path, "oxford_pets", refused=refused)

@@ -19,7 +19,7 @@ class Unreadable(Exception):
     """A picture that cannot be used; the message is a sentence for people."""
 
     def __init__(self, key: str, **values: object) -> None:
-        super().__init__(say(f"decode.{key}", **values))
+        super().__init__(say(f"decode.{key}", None, **values))
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ from omma.data.readers.header import MAX_FRAMES, Header, Unreadable
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 18: 8}
 # Tag → name, of those that shape the pixels (TIFF 6.0).
 _TAGS = {
-    256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 273: "offsets", 274: "turn", 277: "samples", 279: "counts",
-    284: "planar", 317: "predictor", 320: "palette", 322: "tile_width", 323: "tile_height", 324: "offsets", 325: "counts", 338: "extra", 339: "kind", 32997: "depth",
+    256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 273: "offsets", 274: "turn", 277: "samples",
+    279: "counts", 320: "palette", 322: "tile_width", 323: "tile_height", 324: "offsets", 325: "counts", 338: "extra", 32997: "depth",
 }  # fmt: skip
 _MAX_PARTS, _MAX_CHANNELS = 65_536, 1_024
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
@@ -162,7 +162,7 @@ def _painted(values: np.ndarray, palette: tuple[int, ...], bits: int) -> np.ndar
     """Palette indices → (H, W, 3) uint8; the colours are 16-bit, but some writers put 8-bit ones there."""
     if bits > 16 or len(palette) != 3 << bits:
         raise Unreadable("damaged")
-    colours = np.array(palette, np.uint32).reshape(3, -1).T
+    colours: np.ndarray = np.array(palette, np.uint32).reshape(3, -1).T
     colours = colours if colours.max() < 256 else colours >> 8
     return colours.astype(np.uint8)[values.astype(np.int64)]
 
