@@ -201,10 +201,11 @@ def _below_one(value: float, draws: np.ndarray, t: float, widen: float, carried:
 
 
 def _distance(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
-    # A distance squared is truth² + noise²; drawing adds the noise² a second time, so it can be told and taken off.
-    error, noise = t * widen * float(draws.std()), max(0.0, float(draws.mean()) ** 2 - value**2)
-    true = max(0.0, value**2 - noise) ** 0.5
-    return max(0.0, true - error), min(1.0, true + error)
+    # The square of a distance is truth² + noise². Drawing adds the noise² a second time: so it can be told, and is taken off.
+    squares = draws**2
+    centre = 2 * value**2 - float(squares.mean())
+    reach = t * widen * float(squares.std())
+    return max(0.0, centre - reach) ** 0.5, min(1.0, max(0.0, centre + reach) ** 0.5)
 
 
 def _free(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
