@@ -15,7 +15,7 @@ ORDER = [5, 0, 3, 1, 6, 7, 4, 2]
 def test_uniform_fills_the_unit_interval_evenly():
     for draw in (0, 1, 17):
         values = chance.uniform(3, 5, SAMPLES, draw)
-        assert values.dtype == torch.float32 and 0 <= values.min() and values.max() < 1
+        assert values.dtype == torch.float32 and values.min() >= 0 and values.max() < 1
         expected = len(SAMPLES) / 100
         counts = torch.histc(values, 100, 0, 1)
         assert ((counts - expected) ** 2 / expected).sum() < 160  # chi-square with 99 degrees: p > 0.0001
@@ -24,7 +24,8 @@ def test_uniform_fills_the_unit_interval_evenly():
 def test_neighbours_in_every_argument_are_uncorrelated():
     base = chance.uniform(0, 0, SAMPLES, 0)
     for other in (
-        chance.uniform(1, 0, SAMPLES, 0), chance.uniform(0, 1, SAMPLES, 0), chance.uniform(0, 0, SAMPLES + 1, 0), chance.uniform(0, 0, SAMPLES, 1),
+        chance.uniform(1, 0, SAMPLES, 0), chance.uniform(0, 1, SAMPLES, 0), chance.uniform(0, 0, SAMPLES + 1, 0),
+        chance.uniform(0, 0, SAMPLES, 1),
         chance.uniform(-1, 0, SAMPLES, 0),
     ):  # fmt: skip
         assert abs(torch.corrcoef(torch.stack([base, other]))[0, 1]) < 0.015

@@ -231,7 +231,7 @@ def test_what_cannot_be_read_is_named(tmp_path, limit):
 
 
 def test_nothing_readable_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="0.png"):
+    with pytest.raises(DataError, match=r"0\.png"):
         Frames(folder(tmp_path, 2, bad=(0, 1)), Views(16))
 
 
