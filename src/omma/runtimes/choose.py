@@ -34,7 +34,7 @@ PATIENCE = 90  # seconds a child may take in all
 GAIN = 1.05
 
 
-def fastest(bundle: Bundle, watch: Watch = Watch(), device: Any = "cpu", *, lanes: int = 1, frames: np.ndarray | None = None) -> Runtime:  # noqa: B008
+def fastest(bundle: Bundle, watch: Watch = Watch(), device: Any = "cpu", *, lanes: int = 1, frames: np.ndarray | None = None) -> Runtime:
     """The runtime to use from now on in this process; measures when nothing is remembered (some seconds, once).
 
     Args:
@@ -98,7 +98,7 @@ def _installed(kind: type[Runtime]) -> bool:
     return importlib.util.find_spec(kind.package) is not None
 
 
-def measure(bundle: Bundle, watch: Watch = Watch(), frames: np.ndarray | None = None) -> dict[str, float]:  # noqa: B008
+def measure(bundle: Bundle, watch: Watch = Watch(), frames: np.ndarray | None = None) -> dict[str, float]:
     """Pictures a second of every installed runtime that passes the gate: the geometric mean of batches of 1 and 16."""
     from omma.runtimes._trial import pace
 

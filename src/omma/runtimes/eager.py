@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from omma.runtimes.runtime import Runtime, share
+from omma.runtimes.runtime import Runtime
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -26,9 +26,6 @@ class Eager(Runtime):
         import torch
 
         self.device = torch.device(device)
-        self._threads = torch.get_num_threads()
-        if self.device.type == "cpu" and lanes > 1:
-            torch.set_num_threads(share(lanes))
         for net in bundle.nets.values():
             net.to(self.device, memory_format=torch.channels_last)
         self._pipeline = bundle.pipeline().to(self.device)
@@ -39,8 +36,3 @@ class Eager(Runtime):
         with torch.inference_mode():
             tensors = self._pipeline.infer(torch.from_numpy(np.ascontiguousarray(frames)).to(self.device))
             return {key: tensor.cpu().numpy() for key, tensor in tensors.items()}
-
-    def close(self) -> None:
-        import torch
-
-        torch.set_num_threads(self._threads)

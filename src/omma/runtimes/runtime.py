@@ -36,6 +36,13 @@ class Runtime:
 
     def __init__(self, bundle: Bundle, lanes: int = 1) -> None:
         self.bundle, self.lanes = bundle, lanes
+        self._threads: int | None = None
+        if lanes > 1:
+            import torch
+
+            # Each lane resizes its own pictures with torch: threads of torch in every lane would fight for the cores.
+            self._threads = torch.get_num_threads()
+            torch.set_num_threads(share(lanes))
 
     def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:
         """(N, S, S, C) uint8 → tensors of `Task.infer`; may be called from `lanes` threads at once."""
@@ -58,7 +65,12 @@ class Runtime:
             return self.bundle.task.answer.operate(tensors, self.bundle.point | (point or {}))
 
     def close(self) -> None:
-        """Give back what was changed for the whole process."""
+        """Give back the threads that were taken from the rest of the process."""
+        if self._threads is not None:
+            import torch
+
+            torch.set_num_threads(self._threads)
+            self._threads = None
 
 
 def cores() -> int:

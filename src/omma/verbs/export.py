@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,7 @@ def export(
     out: str | Path | None = None,
     format: str | None = None,
     device: str = "cpu",
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> Exported:
     """Write a model as one file, with everything inside: resize, normalisation, network, operating point, names.
 
@@ -103,19 +103,19 @@ def export(
     exporter = catalog.find("exporters", to)()
     target = Path(out) if out is not None else Path(_name_of(opened) + exporter.suffix)
     pictures = own_pictures(opened, data, format, watch)
-    partial = target.with_name(f".{target.stem}.{os.getpid()}.partial{exporter.suffix}")
     try:
-        watch.step(say("export.writing", to=to), 0, 3)
-        graph = Graph.of(opened)
-        written(exporter, graph, partial)
-        watch.step(say("export.proving"), 1, 3)
-        worst, count = proven(opened, exporter, partial, pictures, str(device_of(device)))
-        partial.replace(target)
-        watch.end(say("export.proving"))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".omma-", dir=target.parent) as beside:
+            partial = Path(beside) / target.name
+            watch.step(say("export.writing", to=to), 0, 3)
+            graph = Graph.of(opened)
+            written(exporter, graph, partial)
+            watch.step(say("export.proving"), 1, 3)
+            worst, count = proven(opened, exporter, partial, pictures, str(device_of(device)))
+            partial.replace(target)
+            watch.end(say("export.proving"))
     except OSError as error:
         raise DiskError(say("export.not_written", reason=error.strerror or error), target) from None
-    finally:
-        partial.unlink(missing_ok=True)
     channels = graph.example.shape[-1]
     shapes = {name: f"(N{''.join(f', {n}' for n in shape)})" for name, shape in _shapes(graph).items()}
     return Exported(target, to, count, len(pictures), worst, target.stat().st_size, {INPUT: f"uint8 (N, H, W, {channels})"}, shapes)
@@ -128,7 +128,6 @@ def written(exporter: Any, graph: Any, partial: Path) -> None:
         Refused: the exporter cannot write this network; its own words.
     """
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
         exporter.write(graph, partial)
     except (OmmaError, OSError):
         raise

@@ -1,0 +1,193 @@
+"""Where answers go: a journal that an interrupted run goes on from, a table, sorted folders, drawn pictures."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+from threading import get_ident
+from typing import Any, TextIO
+
+from omma.errors import DiskError, NotMeaningful, OmmaError
+from omma.words import say
+
+JOURNAL, TABLE, ABOUT = "predictions.jsonl", "predictions.csv", "predictions.about.json"
+NONE = "_none"  # the folder of pictures on which nothing was found
+UNREADABLE = "_unreadable"
+
+
+class Folder:
+    """An output folder: everything in it was written by omma, so nothing of a person's is ever written over.
+
+    Args:
+        out: the folder; new, empty, or one of earlier predictions.
+        question: what was asked — model, operating point, form; other answers may not be mixed with these.
+
+    Raises:
+        OmmaError: the folder holds something else, or answers to another question.
+        DiskError: it cannot be made.
+    """
+
+    def __init__(self, out: Path, question: dict[str, Any]) -> None:
+        self.out, self.question = out, question
+        self._journal: TextIO | None = None
+        about = self._about()
+        if about is None and out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise OmmaError(say("predict.not_ours"), out, say("predict.not_ours_fix"))
+        if about is not None and about.get("question") != question:
+            raise OmmaError(say("predict.other_question"), out, say("predict.not_ours_fix"))
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            # A finished folder is answered anew, an interrupted one goes on.
+            self.known = {} if about is None or about.get("finished") else self._read()
+            if not self.known:
+                (out / JOURNAL).write_text("", "utf-8")
+            self._write_about(False)
+        except OSError as error:
+            raise _disk(error, out) from None
+
+    def _about(self) -> dict[str, Any] | None:
+        try:
+            about = json.loads((self.out / ABOUT).read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return about if isinstance(about, dict) else None
+
+    def _write_about(self, finished: bool) -> None:
+        partial = self.out / f".{ABOUT}"
+        partial.write_text(json.dumps({"question": self.question, "finished": finished}, ensure_ascii=False), "utf-8")
+        partial.replace(self.out / ABOUT)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        """path → row of what was answered before; a last line that was cut off is removed."""
+        path, rows, sound = self.out / JOURNAL, {}, 0
+        blob = path.read_bytes() if path.exists() else b""
+        for line in blob.splitlines(keepends=True):
+            try:
+                row = json.loads(line)
+                if not line.endswith(b"\n"):
+                    break
+                rows[row["path"]], sound = row, sound + len(line)
+            except (ValueError, KeyError, TypeError):
+                break
+        if sound < len(blob):
+            os.truncate(path, sound)
+        return rows
+
+    def forget(self) -> None:
+        """Start again: what was answered before does not count."""
+        self.known = {}
+        (self.out / JOURNAL).write_text("", "utf-8")
+
+    def note(self, row: dict[str, Any]) -> None:
+        """Add a row to the journal; it is on its way to the disk when this returns."""
+        try:
+            if self._journal is None:
+                self._journal = (self.out / JOURNAL).open("a", encoding="utf-8", errors="backslashreplace")
+            self._journal.write(json.dumps(row, ensure_ascii=False) + "\n")
+            self._journal.flush()
+        except OSError as error:
+            raise _disk(error, self.out) from None
+
+    def close(self, finished: bool) -> None:
+        """Everything is answered, or the rest is left for another time."""
+        if self._journal is not None:
+            self._journal.close()
+        if finished:
+            self._write_about(True)
+
+
+def question_of(bundle: Any, point: dict[str, Any], as_: str, nearest: int | None, embed: bool) -> dict[str, Any]:
+    """What decides the answers beside the pictures."""
+    settled = json.dumps(point, sort_keys=True)
+    return {
+        "weights": bundle.digest, "point": hashlib.sha256(settled.encode()).hexdigest(), "as": as_, "nearest": nearest, "embed": embed,
+    }  # fmt: skip
+
+
+class Table:
+    """`predictions.csv`: one row a picture, the same columns in every row."""
+
+    def __init__(self, out: Path, sample: dict[str, Any]) -> None:
+        self._file = (out / TABLE).open("w", encoding="utf-8-sig", errors="backslashreplace", newline="")
+        columns = [key for key in flat(sample) if key != "unsure"]
+        self._rows = csv.DictWriter(self._file, ["path", *columns, "unsure", "nearest", "error"], restval="", extrasaction="ignore")
+        self._rows.writeheader()
+
+    def write(self, row: dict[str, Any]) -> None:
+        self._rows.writerow(flat(row))
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def flat(row: dict[str, Any]) -> dict[str, Any]:
+    """An answer's JSON as columns: `probabilities.cat`; several labels joined with `;`."""
+    columns: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            columns |= {f"{key}.{name}": inner for name, inner in value.items()}
+        elif isinstance(value, list):
+            columns[key] = ";".join(str(one.get("label", one.get("id", one))) for one in value)
+        else:
+            columns[key] = value
+    return columns
+
+
+def folders_of(row: dict[str, Any]) -> list[str]:
+    """The folders a picture is sorted into.
+
+    Raises:
+        NotMeaningful: the answer names nothing to sort by.
+    """
+    if "error" in row:
+        return [UNREADABLE]
+    if "labels" in row:
+        return [safe(one["label"]) for one in row["labels"]] or [NONE]
+    if "label" in row:
+        return [safe(row["label"])]
+    raise NotMeaningful(say("predict.nothing_to_sort_by"))
+
+
+def safe(name: str) -> str:
+    """A class name as a folder's name on every system."""
+    kept = re.sub(r'[\x00-\x1f<>:"/\\|?*]', "_", name).strip(". ")
+    return kept[:100] if kept and kept not in (NONE, UNREADABLE) else f"_{kept}"
+
+
+def sort_into(out: Path, row: dict[str, Any], below: str) -> None:
+    """Copy a picture into the folder of each of its labels; the original is not touched."""
+    if not below:
+        return
+    for name in folders_of(row):
+        _put(out / name / below, lambda place: shutil.copyfile(row["path"], place))
+
+
+def draw_into(out: Path, path: str, answer: Any, below: str) -> None:
+    """Write the picture with its answer on it as `<name>.jpg`, the whole old name before it, so that no two are the same."""
+    from PIL import Image
+
+    from omma.data.decode import decode, to_rgb8
+
+    drawn = answer.draw(to_rgb8(decode(Path(path))))
+    _put(out / f"{below}.jpg", lambda place: Image.fromarray(drawn).save(place, "JPEG", quality=92))
+
+
+def _put(place: Path, write: Any) -> None:
+    """A file, whole or not at all."""
+    partial = place.with_name(f".omma-{os.getpid()}-{get_ident()}.partial")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        partial.replace(place)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _disk(error, place) from None
+
+
+def _disk(error: OSError, where: Path) -> DiskError:
+    return DiskError(say("predict.not_written", reason=error.strerror or error), where)

@@ -1,0 +1,161 @@
+"""Answers for pictures, one by one, as many as there are: files, folders, globs, a list on stdin."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from omma.errors import OmmaError
+from omma.progress import Watch
+from omma.verbs._answering import Job, Row
+from omma.words import say
+
+if TYPE_CHECKING:
+    from omma.bundle import Bundle
+    from omma.runtimes.runtime import Runtime
+    from omma.verbs._features import Neighbours
+    from omma.verbs._outputs import Folder
+
+BATCH = {"cpu": 16, "cuda": 64}
+# Seconds of work that are worth finding the fastest runtime for, when it was not measured before.
+WORTH_MEASURING = 40.0
+UNREADABLE = 3  # the exit code when a file could not be read; every other one was answered
+
+
+class Predictions(Iterator[Row]):
+    """Rows in the order of the pictures, computed as they are taken.
+
+    Attributes:
+        total: pictures in all.
+        failed: how many so far could not be read.
+        code: what a command exits with: 0, or 3 when a file could not be read.
+        runtime: what computes.
+    """
+
+    def __init__(self, rows: Iterator[Row], total: int, runtime: str) -> None:
+        self._rows, self.total, self.failed, self.runtime = rows, total, 0, runtime
+
+    def __next__(self) -> Row:
+        row = next(self._rows)
+        self.failed += "error" in row
+        return row
+
+    @property
+    def code(self) -> int:
+        return UNREADABLE if self.failed else 0
+
+    def close(self) -> None:
+        """Stop; what is written stays."""
+        with suppress(AttributeError):
+            self._rows.close()  # type: ignore[attr-defined]
+
+
+def predict(
+    bundle: str | Path,
+    *paths: str | Path,
+    out: str | Path | None = None,
+    as_: Literal["jsonl", "csv", "folders", "drawn"] = "jsonl",
+    threshold: float | None = None,
+    embed: str | Path | None = None,
+    nearest: int | None = None,
+    data: str | None = None,
+    device: str = "auto",
+    batch: int | None = None,
+    runtime: str | None = None,
+    watch: Watch = Watch(),
+) -> Predictions:
+    """Answer pictures one after the other; what cannot be read is named and the rest goes on.
+
+    With `out` every row is also kept there as it comes: said again after an interruption, the same words go on where it was.
+
+    Args:
+        bundle: a bundle or a run folder.
+        paths: pictures, folders, globs, or `-`: one path a line on stdin.
+        out: a folder for what `as_` names; new, empty, or one of earlier predictions.
+        as_: jsonl (predictions.jsonl), csv (a table too), folders (copies sorted by label) or drawn (pictures with their answer).
+        threshold: 0–1; for one label the probability under which it is unsure, for several the one from which each is present.
+        embed: an .npz to write: `paths` and `features`.
+        nearest: name so many of the most similar training pictures.
+        data: where the training data lies now (nearest).
+        device: cpu, cuda, cuda:0 or auto.
+        batch: pictures at once.
+        runtime: eager, ort or openvino; the fastest one that gives the same answers when left out.
+
+    Raises:
+        OmmaError: nothing was named, an address of the network was, or a setting is out of range.
+        BundleError: no sound bundle.
+    """
+    from omma import bundle as bundles
+    from omma.engine.machine import device_of
+    from omma.verbs._inputs import gather
+
+    _check(out, as_, threshold, nearest, batch)
+    place = device_of(device)
+    inputs = gather(paths, None if out is None else Path(out))
+    opened = bundles.open(bundle)
+    point = {} if threshold is None else {"threshold": float(threshold)}
+    if threshold is not None and "threshold" not in opened.point:
+        watch.warn(say("predict.threshold_unused"))
+    featured = embed is not None or nearest is not None
+    engine = _engine(opened, runtime or ("eager" if featured else None), len(inputs.files), place, watch)
+    # Nothing is divided among the threads of one picture: each thread answers pictures of its own, from file to answer.
+    batch = batch or max(1, min(BATCH.get(place.type, 16), -(-len(inputs.files) // engine.lanes)))
+    job = Job(
+        opened, engine, inputs, point, batch, watch, as_, _neighbours(opened, nearest, data, watch),
+        _folder(opened, out, point, as_, nearest, embed), None if embed is None else Path(embed),
+    )  # fmt: skip
+    return Predictions(job.rows(), len(inputs.files), engine.name)
+
+
+def _check(out: Any, as_: str, threshold: float | None, nearest: int | None, batch: int | None) -> None:
+    if as_ != "jsonl" and out is None:
+        raise OmmaError(say("predict.out_wanted", as_=as_))
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise OmmaError(say("predict.out_of_range", name="threshold", value=threshold, low=0, high=1))
+    for name, value, high in (("nearest", nearest, 1000), ("batch", batch, 4096)):
+        if value is not None and not 1 <= value <= high:
+            raise OmmaError(say("predict.out_of_range", name=name, value=value, low=1, high=high))
+
+
+def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Watch) -> Runtime:
+    """The runtime named, else the fastest if it is known or worth finding out for so many pictures."""
+    import numpy as np
+
+    from omma.runtimes import choose
+    from omma.runtimes.runtime import cores
+
+    lanes = min(cores(), max(1, total)) if device.type == "cpu" else 2  # on an accelerator one thread decodes while the other computes
+    if opened.card.get("runtime", {}).get("file"):
+        return choose.named(name or "ort", opened, lanes=lanes)
+    if name is not None or device.type != "cpu":
+        return choose.named(name or "eager", opened, lanes=lanes, device=str(device))
+    if not choose.ready(opened):
+        eager = choose.named("eager", opened)
+        frame = np.zeros((1, opened.views.size, opened.views.size, opened.views.channels), np.uint8)
+        eager.infer(frame)
+        began = time.perf_counter()
+        eager.infer(frame)
+        if (time.perf_counter() - began) * total < WORTH_MEASURING:
+            return choose.named("eager", opened, lanes=lanes)
+    return choose.fastest(opened, watch, "cpu", lanes=lanes)
+
+
+def _neighbours(opened: Bundle, nearest: int | None, data: str | None, watch: Watch) -> Neighbours | None:
+    if nearest is None:
+        if data is not None:
+            watch.warn(say("predict.data_unused"))
+        return None
+    from omma.verbs._features import Neighbours
+
+    return Neighbours(opened, nearest, data, watch)
+
+
+def _folder(opened: Bundle, out: Any, point: dict[str, Any], as_: str, nearest: int | None, embed: Any) -> Folder | None:
+    if out is None:
+        return None
+    from omma.verbs._outputs import Folder, question_of
+
+    return Folder(Path(out), question_of(opened, opened.point | point, as_, nearest, embed is not None))
