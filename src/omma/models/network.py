@@ -105,7 +105,9 @@ def build(name: str, *, channels: int, size: int, outputs: int, pretrained: str 
 def settings_of(name: str) -> dict[str, Any]:
     """A model's own settings and their defaults."""
     fixed = {"name", "channels", "size", "outputs"}
-    return {key: p.default for key, p in inspect.signature(_maker(name)).parameters.items() if key not in fixed}
+    maker = _maker(name)
+    own = getattr(inspect.getmodule(maker), "DEFAULTS", {}).get(name, {})  # where they differ by name
+    return {key: own.get(key, p.default) for key, p in inspect.signature(maker).parameters.items() if key not in fixed}
 
 
 def _maker(name: str):

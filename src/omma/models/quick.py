@@ -14,7 +14,7 @@ NAMES = {
     "quick": "small-picture network that learns fast: whitening stem, 64-256-256, 2 M weights",
     "quick-narrow": "the same with 32-128-128, 0.5 M weights: a quarter of the arithmetic",
 }
-WIDTHS = {"quick": (64, 256, 256), "quick-narrow": (32, 128, 128)}
+DEFAULTS = {"quick": {"widths": (64, 256, 256)}, "quick-narrow": {"widths": (32, 128, 128)}}
 # Rates beside Muon's, in its unit: biases and the head follow plain momentum and need longer steps.
 BIAS_SHARE, HEAD_SHARE = 116.0, 1.9
 
@@ -115,4 +115,4 @@ def build(name: str, *, channels: int, size: int, outputs: int, widths: tuple[in
     """`quick` or `quick-narrow`; `widths=32-128-128` and `depth` change its shape."""
     if any(width < 1 for width in widths) or not 1 <= depth <= 16:
         raise OmmaError(say("models.shape", widths="-".join(map(str, widths)), depth=depth))
-    return Quick(tuple(widths) or WIDTHS[name], depth, channels, size, outputs)
+    return Quick(tuple(widths) or DEFAULTS[name]["widths"], depth, channels, size, outputs)

@@ -56,4 +56,4 @@ def fill(net: nn.Module, tensors: Mapping[str, torch.Tensor], where: str | Path,
             value.copy_(found)
         elif not key.startswith("head.") and not key.endswith("num_batches_tracked"):
             shape = None if found is None else tuple(found.shape)
-            raise OmmaError(say("models.does_not_fit", key=key, found=shape, wanted=tuple(value.shape)), where)
+            raise OmmaError(say("models.does_not_fit", tensor=key, found=shape, wanted=tuple(value.shape)), where)
