@@ -105,7 +105,7 @@ class Bundle:
         try:
             partial.mkdir(parents=True)
             tensors = {
-                f"{who}.{key}": t.detach().cpu().contiguous().clone()
+                f"{who}.{key}": self._stored(t.detach().cpu().contiguous().clone())
                 for who, net in self.nets.items()
                 for key, t in net.state_dict().items()
             }
@@ -134,6 +134,11 @@ class Bundle:
             raise DiskError(say("bundle.not_written", reason=error.strerror or error), folder) from None
         self.path = folder
         return folder
+
+    def _stored(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Beside a quantised graph, which answers, matrices are kept in half precision: they serve explanations only."""
+        small = tensor.dtype == torch.float32 and tensor.dim() > 1 and bool(self._extras())
+        return tensor.half() if small and bool(tensor.half().isfinite().all()) else tensor
 
     def _extras(self) -> list[Path]:
         """Files beside the weights that travel along (a quantised graph)."""
@@ -294,6 +299,8 @@ def open(where: str | Path, device: str = "cpu") -> Bundle:
         tensors = load(_weights(folder, card))
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise BundleError(say("bundle.bad_weights", reason=str(error)[:200]), folder / "weights.safetensors") from None
+    if card.get("runtime", {}).get("file"):
+        tensors = {key: t.float() if t.dtype == torch.float16 else t for key, t in tensors.items()}
     for key in sorted(shapes.keys() | tensors.keys()):
         found = (tensors[key].shape, tensors[key].dtype) if key in tensors else None
         if found != shapes.get(key):

@@ -47,6 +47,9 @@ def fold(model: Any) -> int:
             assert out.name != norm.output[0], "a network does not end in a batch norm"
         graph.node.remove(norm)
         folded += 1
+    used = {name for node in graph.node for name in node.input} | {out.name for out in graph.output}
+    for init in [init for init in graph.initializer if init.name not in used]:
+        graph.initializer.remove(init)
     return folded
 
 

@@ -18,7 +18,7 @@ from omma.words import say
 if TYPE_CHECKING:
     from omma.answers.answer import Answer
 
-SECONDS, ROUNDS = 1.5, 3  # of measuring one runtime, and how often in turns
+SECONDS, ROUNDS = 1.0, 3  # of measuring one runtime, and how often in turns
 
 
 @dataclass(slots=True)

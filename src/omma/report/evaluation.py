@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -165,7 +165,7 @@ def evaluate_bundle(
     """
     watch = watch or Watch()
     fitting(dataset, bundle.task)
-    said = answered(bundle, dataset, watch)
+    said = answered(bundle, dataset, watch, ask=_own_graph(bundle))
     places = [place for place in said.places if dataset.samples[place].truth is not None]
     kept = set(places)
     predictions = [answer for place, answer in zip(said.places, said.answers, strict=True) if place in kept]
@@ -176,6 +176,8 @@ def evaluate_bundle(
     evaluation.data, evaluation.split, evaluation.dataset, evaluation.places = data or str(dataset.root), split, dataset, places
     evaluation.refused = [*dataset.refused, *said.refused]
     evaluation.unlabelled = len(said.places) - len(places)
+    if absent := sorted(set(bundle.names) - set(dataset.names)):
+        evaluation.notes.append(say("evaluate.missing_here", names=_list(absent)))
     if other is not None:
         evaluation.compared = _compare(evaluation, bundle, other, dataset, kept, watch)
     return evaluation
@@ -254,12 +256,21 @@ def sentence_of(compared: Compared, tongue: str) -> str:
     return say(f"evaluate.verdict.{compared.verdict.word.replace(' ', '_')}", tongue, **values)
 
 
+def _own_graph(bundle: Bundle) -> Callable[[np.ndarray], list[Answer]] | None:
+    """What answers for a bundle that brings its own graph (quantised): that graph, and not the networks it was made from."""
+    if not bundle.card.get("runtime", {}).get("file"):
+        return None
+    from omma.runtimes.choose import named
+
+    return named("ort", bundle).answers
+
+
 def _compare(evaluation: Evaluation, bundle: Bundle, other: Bundle, dataset: Dataset, kept: set[int], watch: Watch) -> Compared:
     name = str(other.path)
     if set(other.names) != set(bundle.names) or other.task.answer is not bundle.task.answer:
         odd = sorted(set(other.names) ^ set(bundle.names))
         raise DataError(say("evaluate.other_names", odd=_list(odd) or other.task.answer.kind), name)
-    said = answered(other, dataset, watch)
+    said = answered(other, dataset, watch, ask=_own_graph(other))
     theirs = {place: answer for place, answer in zip(said.places, said.answers, strict=True) if place in kept}
     common = [row for row, place in enumerate(evaluation.places) if place in theirs]
     samples = [evaluation.samples[row] for row in common]

@@ -67,7 +67,7 @@ class Compressed:
             say("compress.size", method=self.method, before=self.size[0] / 1e6, after=self.size[1] / 1e6),
             say("compress.speed", before=before.many, after=after.many, old=before.runtime, new=after.runtime,
                 ratio=after.many / before.many, one=after.one / before.one),
-            say("compress.score", metric=judged.metric, before=judged.before, after=judged.after, drop=judged.drop,
+            say("compress.score", metric=judged.metric, before=judged.before, after=judged.after, change=-judged.drop,
                 part=say("compress.held_out" if self.held_out else "compress.validation"), n=judged.after.n),
             *([] if self.held_out else [say("compress.nothing_held_out")]),
             say("compress.written", out=self.bundle),
@@ -223,7 +223,7 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
     tensors = shop.inferred(named("ort", bundle), places)
     bundle.point = bundle.task.answer.fit(tensors, bundle.task.answer.tensors(shop.truths(places), bundle.names))
     drop = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors))
-    shop.watch.say(say("compress.tried", method=name, drop=drop))
+    shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop)
 
 
@@ -263,5 +263,5 @@ def _told(tried: list[Copy]) -> str:
     rows = []
     for copy in tried:
         speed = f", {copy.speed.one:.0f} / {copy.speed.many:.0f}" if copy.speed else ""
-        rows.append(f"{copy.method} −{copy.drop:.2f}{speed}" if copy.drop >= 0 else f"{copy.method} +{-copy.drop:.2f}{speed}")
+        rows.append(f"{copy.method} {-copy.drop:+.2f}{speed}")
     return "; ".join(rows)

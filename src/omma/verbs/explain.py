@@ -130,7 +130,13 @@ def explained(
     with torch.no_grad():
         tensors = pipeline.infer(frames)
         operated = opened.task.answer.operate(tensors, opened.point)
-    answer = opened.task.decode({key: t.cpu() for key, t in operated.items()})[0].settle(opened.point)
+    if opened.card.get("runtime", {}).get("file"):
+        from omma.runtimes.choose import named
+
+        # A quantised graph answers; the networks it was made from can be asked why.
+        answer = named("ort", opened).answers(frames.cpu().numpy())[0]
+    else:
+        answer = opened.task.decode({key: t.cpu() for key, t in operated.items()})[0].settle(opened.point)
     asked = choose(opened.task, tensors, about)
     question = Question(opened.task, dict(opened.nets), asked)
     pictures = opened.views.finish(frames)
