@@ -44,7 +44,7 @@ class Pt2(Exporter):
     def answer(self, path: Path, batches: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         with tempfile.TemporaryDirectory(prefix="omma-") as folder:
             given, taken = Path(folder) / "pictures.npz", Path(folder) / "answers.npz"
-            np.savez(given, **{str(place): batch for place, batch in enumerate(batches)})
+            np.savez(given, **{str(place): batch for place, batch in enumerate(batches)})  # type: ignore[arg-type]
             words = [sys.executable, "-m", "omma.exporters._reload", str(path), str(given), str(taken)]
             try:
                 child = subprocess.run(words, capture_output=True, text=True, errors="replace", timeout=PATIENCE, stdin=subprocess.DEVNULL)

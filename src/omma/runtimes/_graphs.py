@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -137,7 +137,24 @@ def own_graph(bundle: Bundle) -> bytes:
     blob = file.read_bytes()
     if hashlib.sha256(blob).hexdigest() != runtime.get("sha256"):
         raise BundleError(say("runtimes.changed"), file)
+    if b"location" in blob:  # the key by which a tensor names another file; only then is the graph worth parsing twice
+        from onnx import ModelProto
+
+        if any(tensor.external_data for tensor in _tensors(ModelProto.FromString(blob))):
+            raise BundleError(say("runtimes.elsewhere"), file)
     return blob
+
+
+def _tensors(message: Any) -> Iterator[Any]:
+    """Every tensor anywhere in an ONNX message."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for part in value if field.is_repeated else [value]:
+            if field.message_type.name == "TensorProto":
+                yield part
+            else:
+                yield from _tensors(part)
 
 
 def kept_at(bundle: Bundle) -> Path:

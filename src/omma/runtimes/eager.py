@@ -27,7 +27,7 @@ class Eager(Runtime):
 
         self.device = torch.device(device)
         for net in bundle.nets.values():
-            net.to(self.device, memory_format=torch.channels_last)
+            net.to(self.device).to(memory_format=torch.channels_last)
         self._pipeline = bundle.pipeline().to(self.device)
 
     def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:

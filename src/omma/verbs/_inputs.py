@@ -67,7 +67,7 @@ def gather(words: Sequence[str | os.PathLike[str]], without: Path | None = None,
             found.missing[len(found.files)] = reason
         found.files.append(file)
 
-    for word in map(os.fspath, words):
+    for word in (os.fspath(word) for word in words):
         for one in _listed(sys.stdin if lines is None else lines) if word == "-" else [word]:
             for file, reason in _meant(one):
                 add(file, reason)
