@@ -1,8 +1,8 @@
 """Intervals and comparisons: every metric over the same drawn pictures.
 
 Pictures are drawn with replacement (whole groups where there are groups; Efron 1979), the number is computed for each drawing, and
-the spread of those numbers gives its standard error s. Percentiles of the drawings are too narrow near 0 and 1 (an accuracy of 0.95
-on 100 pictures is covered 88 % of the time), so s is used on the scale where the number is closest to normal:
+the spread of those numbers gives its standard error s. Percentiles of the drawings are too narrow near 0 and 1 (an accuracy of 0.97
+on 100 pictures is covered 85 % of the time), so s is used on the scale where the number is closest to normal:
 
     share      Wilson's interval (1927) at the effective number of pictures v(1 − v)/s² (Korn & Graubard 1998)
     positive   v · exp(± t s_log), s_log the spread of the logarithms
@@ -228,7 +228,7 @@ def student(freedom: float, level: float = LEVEL) -> float:
 def even_share(counts: np.ndarray) -> float:
     """How many pictures a mean over parts rests on, when each part is as uncertain as 1 / its count: K² / Σ 1/n."""
     counts = np.asarray(counts, float)
-    return float((counts > 0).sum() ** 2 / ratio(1.0, counts, 0.0).sum()) if (counts > 0).any() else 0.0
+    return float((counts > 0).sum() ** 2 / ratio(np.ones_like(counts), counts, 0.0).sum()) if (counts > 0).any() else 0.0
 
 
 def compare(metric: Metric, a: Records, b: Records, groups: Sequence[Any] | None = None, draws: int = DRAWS, seed: int = 0) -> Verdict:
@@ -254,7 +254,7 @@ def compare(metric: Metric, a: Records, b: Records, groups: Sequence[Any] | None
     member = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     rng = np.random.default_rng([seed, 0x70657266])
     for weights in drawn(count, groups, draws, seed):
-        moved.append(differences(sides(weights), sides(weights, np.True_)))
+        moved.append(differences(sides(weights), sides(weights, True)))
         swap = rng.integers(0, 2, (int(member.max()) + 1, weights.shape[1])).astype(bool)[member]
         whole = np.ones_like(weights)
         chance.append(differences(sides(whole, swap), sides(whole, ~swap)))

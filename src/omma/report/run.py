@@ -137,11 +137,11 @@ def _constant(evaluation: Evaluation) -> float | None:
     metric = evaluation.metrics[evaluation.first]
     if metric.parts_are == "numbers" or not evaluation.samples:
         return None
-    truths = [sample.truth for sample in evaluation.samples]
-    if any(truth is None or truth.kind != evaluation.predictions[0].kind for truth in truths):
+    truths = [sample.truth for sample in evaluation.samples if sample.truth is not None]
+    if any(truth.kind != evaluation.predictions[0].kind for truth in truths):
         return None
-    commonest = Counter(json.dumps(truth.json(), sort_keys=True) for truth in truths if truth is not None).most_common(1)[0][0]
-    answer = next(truth for truth in truths if truth is not None and json.dumps(truth.json(), sort_keys=True) == commonest)
+    commonest = Counter(json.dumps(truth.json(), sort_keys=True) for truth in truths).most_common(1)[0][0]
+    answer = next(truth for truth in truths if json.dumps(truth.json(), sort_keys=True) == commonest)
     return metric.summary(metric.records([answer] * len(truths), truths), np.ones(len(truths), np.float32))
 
 

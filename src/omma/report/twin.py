@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
-import omma.words
+from omma import words
 from omma.words import LANGUAGES, room
 
-_ROOMS = Path(omma.words.__file__).parent / "locale" / "en"
+_ROOMS = Path(words.__file__).parent / "locale" / "en"
 
 
 def twin(sentence: str) -> str | dict[str, str]:
@@ -32,12 +32,16 @@ def twin(sentence: str) -> str | dict[str, str]:
                 return sentence
             # What was filled in may itself be a sentence of ours (a reason inside a message).
             inner = {name: _inner(value, tongue) for name, value in values.items()}
-            texts[tongue] = _PLACE.sub(lambda part, inner=inner: inner.get(part["name"], part[0]), template)
+            texts[tongue] = _PLACE.sub(partial(_filled, inner), template)
         return texts
     return sentence
 
 
 _PLACE = re.compile(r"\{(?P<name>\w+)(?:![rsa])?(?::[^{}]*)?\}")
+
+
+def _filled(values: dict[str, str], place: re.Match[str]) -> str:
+    return values.get(place["name"], place[0])
 
 
 def _inner(value: str, tongue: str) -> str:
