@@ -163,7 +163,12 @@ def test_settings_are_known_and_reach_the_network():
 
 
 def test_settings_of_a_backbone_do_not_import_its_library():
-    code = "import sys; from omma.models.network import settings_of as of; of('timm/resnet50'); print({'timm', 'torchvision'} & {*sys.modules})"
+    code = """
+import sys
+from omma.models.network import settings_of
+settings_of("timm/resnet50")
+print({"timm", "torchvision"} & {*sys.modules})
+"""
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
 

@@ -230,6 +230,15 @@ def test_what_cannot_be_read_is_named(tmp_path, limit):
         assert all(refused.reason for refused in frames.refused)
 
 
+def test_what_is_decoded_later_is_looked_at_now(tmp_path):
+    dataset = folder(tmp_path)
+    dataset.samples[4].path.write_bytes(b"not a picture")
+    frames = Frames(dataset, Views(16), limit=0)
+    assert frames.lazy and frames.usable == [0, 1, 2, 3, 5, 6, 7, 8] and frames.refused[0].where.endswith("4.png")
+    with pytest.raises(DataError, match=r"4\.png"):
+        frames.get(torch.tensor([1, 4]))
+
+
 def test_nothing_readable_is_an_error(tmp_path):
     with pytest.raises(DataError, match=r"0\.png"):
         Frames(folder(tmp_path, 2, bad=(0, 1)), Views(16))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class Frames:
             self._read(self._store.numpy())
         elif cache is not None and size <= min(ON_DISK, _room(cache) * 0.8):
             self._store, self._mapped = torch.from_numpy(self._on_disk(cache, shape)), True
+        else:
+            self._look()
         if dataset.samples and not self.usable:
             raise DataError(
                 say("views.all_refused", count=len(dataset), first=f"{self.refused[0].where}: {self.refused[0].reason}"), dataset.root
@@ -95,12 +97,12 @@ class Frames:
         inner = wide[:, self.margin : self.margin + self.views.size, self.margin : self.margin + self.views.size].contiguous()
         return reflect(inner, margin)
 
-    def prefetch(self, index: torch.Tensor) -> None:
-        """Begin to decode these places; `get` will wait for them. Does nothing where frames are in memory."""
+    def prefetch(self, index: torch.Tensor, most: int = AHEAD) -> None:
+        """Begin to decode these places, until `most` are waiting for `get`. Does nothing where frames are in memory."""
         if self._store is not None:
             return
         for place in index.tolist():
-            if place not in self._ahead and len(self._ahead) < AHEAD:
+            if place not in self._ahead and len(self._ahead) < most:
                 self._ahead[place] = self._pool.submit(self._frame, place)
 
     def move(self, device: torch.device | str, share: float = 0.25) -> bool:
@@ -145,28 +147,47 @@ class Frames:
 
     def _decoded(self, index: torch.Tensor) -> torch.Tensor:
         places = index.tolist()
-        waiting = {place: self._ahead.pop(place, None) or self._pool.submit(self._frame, place) for place in dict.fromkeys(places)}
+        self.prefetch(
+            torch.tensor([place for place in dict.fromkeys(places) if place not in self._ahead]), most=len(self._ahead) + len(places)
+        )
+        waiting = {place: self._ahead.pop(place) for place in dict.fromkeys(places)}
         frames = {place: one.result() for place, one in waiting.items()}
         return torch.from_numpy(np.stack([frames[place] for place in places]))
 
     def _read(self, store: np.ndarray) -> None:
         """Decode everything into `store`, naming what cannot be read."""
 
-        def one(place: int) -> Refused | None:
+        def one(place: int) -> None:
+            store[place] = self._frame(place)
+
+        self._sift(one)
+
+    def _look(self) -> None:
+        """Where everything is decoded later, at least look at every header now."""
+        from omma.data.decode import probe
+
+        def one(place: int) -> None:
+            path = self.dataset.samples[place].path
+            if path is not None:
+                probe(path)
+
+        self._sift(one)
+
+    def _sift(self, act: Callable[[int], None]) -> None:
+        """`act` on every place, in threads; those that raise are refused, the others usable."""
+
+        def one(place: int) -> str | None:
             try:
-                store[place] = self._frame(place)
+                act(place)
             except OmmaError as error:
-                sample = self.dataset.samples[place]
-                return Refused(str(sample.path or sample.id), error.what)
+                return error.what
             return None
 
-        usable = []
-        for place, refused in enumerate(self.watch.each(say("views.packing"), self._pool.map(one, range(len(store))), len(store))):
-            if refused is None:
-                usable.append(place)
-            else:
-                self.refused.append(refused)
-        self.usable = usable
+        count = len(self.dataset)
+        reasons = list(self.watch.each(say("views.packing"), self._pool.map(one, range(count)), count))
+        named = [(sample.path or sample.id, reason) for sample, reason in zip(self.dataset.samples, reasons, strict=True)]
+        self.refused = [Refused(str(where), reason) for where, reason in named if reason is not None]
+        self.usable = [place for place, reason in enumerate(reasons) if reason is None]
 
     def _on_disk(self, cache: Path, shape: Sequence[int]) -> np.ndarray:
         """Frames in a file of the cache, written beside it first and put in place when whole."""

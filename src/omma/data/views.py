@@ -182,6 +182,9 @@ class InGraph(nn.Module):
     (For `channels` other than 1 and 3 the input has that many channels.)
     """
 
+    filling: torch.Tensor
+    luma: torch.Tensor
+
     def __init__(self, views: Views) -> None:
         super().__init__()
         self.views = views

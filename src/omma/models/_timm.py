@@ -27,7 +27,7 @@ def body(name: str, channels: int, size: int, **more: Any) -> nn.Module:
     """The network without its head; those that were made for one size are told ours."""
     own = name.removeprefix("timm/")
     card = timm.get_pretrained_cfg(own, allow_unregistered=True)
-    sized = {"img_size": size} if card is not None and card.fixed_input_size else {}
+    sized: dict[str, Any] = {"img_size": size} if card is not None and card.fixed_input_size else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of registries and deprecated aliases: nothing a person can mend
         try:
@@ -46,6 +46,8 @@ class TimmNet(Backbone):
     Transformers: `maps` are the tokens on their grid as the last block reads them, since behind it only the class token may be looked at;
     the tokens beside the grid are remembered for `pool`, which must follow its own `maps`.
     """
+
+    body: Any
 
     def __init__(self, name: str, channels: int, size: int, outputs: int) -> None:
         super().__init__(name, channels, size, outputs)
@@ -96,7 +98,7 @@ class TimmNet(Backbone):
             read(file)  # refuses what is not a whole .safetensors file, before timm opens it
             more = {"pretrained_cfg_overlay": {"file": str(file)}}
         load = lambda: body(self.name, self.channels, self.size, pretrained=True, **more)  # noqa: E731
-        loaded = fetched(self.name, load) if how == "yes" else built(self.name, self.size, self.channels, load)
+        loaded: Any = fetched(self.name, load) if how == "yes" else built(self.name, self.size, self.channels, load)
         card = loaded.pretrained_cfg
         named = f"{self.name}.{card['tag']}" if card.get("tag") else self.name
         self.origin = {

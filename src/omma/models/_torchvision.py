@@ -64,7 +64,7 @@ def _read_channels(net: nn.Module, channels: int) -> None:
                 return
 
 
-def _parts(net: nn.Module) -> Parts:
+def _parts(net: Any) -> Parts:
     """(trunk, neck, width of the features) of any of the library's families but the plain transformers."""
     children = dict(net.named_children())
     one: list[nn.Module] = [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
@@ -77,7 +77,7 @@ def _parts(net: nn.Module) -> Parts:
     if "fc" in children:
         skipped = ("avgpool", "dropout", "fc", "aux1", "aux2", "AuxLogits")
         return [child for name, child in children.items() if name not in skipped], one, net.fc.in_features
-    trunk = [net.stem, *net.blocks] if isinstance(net, zoo.MaxVit) else [children.get("features", children.get("layers"))]
+    trunk = [net.stem, *net.blocks] if isinstance(net, zoo.MaxVit) else [children["features" if "features" in children else "layers"]]
     inner = list(children["classifier"].children())
     last = max(i for i, module in enumerate(inner) if isinstance(module, nn.Linear))
     width = inner[last].in_features
@@ -86,11 +86,14 @@ def _parts(net: nn.Module) -> Parts:
         inner.pop()
     pool = [] if isinstance(net, zoo.MaxVit) else [children.get("avgpool", nn.AdaptiveAvgPool2d(1))]
     flat = [] if any(isinstance(module, nn.Flatten) for module in inner) else [nn.Flatten()]
-    return trunk, [*pool, *flat, *inner], width  # type: ignore[list-item]
+    return trunk, [*pool, *flat, *inner], width
 
 
 class TorchvisionBackbone(Backbone):
-    """How published weights come in, for both kinds."""
+    """How published weights come in, for both kinds: each is made from the library's own `net`."""
+
+    def __init__(self, name: str, channels: int, size: int, outputs: int, net: Any) -> None:
+        super().__init__(name, channels, size, outputs)
 
     def state_from(self, how: str) -> dict[str, torch.Tensor]:
         own = self.name.removeprefix("torchvision/")
@@ -140,8 +143,8 @@ def _fitted(net: nn.Module, key: str, value: torch.Tensor) -> torch.Tensor:
 class TorchvisionNet(TorchvisionBackbone):
     """Trunk, neck, head."""
 
-    def __init__(self, name: str, channels: int, size: int, outputs: int, net: nn.Module) -> None:
-        super().__init__(name, channels, size, outputs)
+    def __init__(self, name: str, channels: int, size: int, outputs: int, net: Any) -> None:
+        super().__init__(name, channels, size, outputs, net)
         trunk, neck, width = _parts(net)
         self.trunk, self.neck, self.head = nn.Sequential(*trunk), nn.Sequential(*neck), nn.Linear(width, outputs)
 
@@ -160,8 +163,10 @@ class TorchvisionNet(TorchvisionBackbone):
 class TorchvisionVit(TorchvisionBackbone):
     """A plain transformer: `maps` are the tokens as the last block reads them, the class token is remembered for `pool`."""
 
-    def __init__(self, name: str, channels: int, size: int, outputs: int, net: nn.Module) -> None:
-        super().__init__(name, channels, size, outputs)
+    body: Any
+
+    def __init__(self, name: str, channels: int, size: int, outputs: int, net: Any) -> None:
+        super().__init__(name, channels, size, outputs, net)
         self.body = net
         self.head = nn.Linear(net.hidden_dim, outputs)
         net.heads = nn.Identity()

@@ -45,6 +45,7 @@ class KerasCifar(Network):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):  # as Keras begins
                 nn.init.xavier_uniform_(module.weight)
+                assert module.bias is not None
                 nn.init.zeros_(module.bias)
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:

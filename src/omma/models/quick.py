@@ -19,6 +19,12 @@ DEFAULTS = {"quick": {"widths": (64, 256, 256)}, "quick-narrow": {"widths": (32,
 BIAS_SHARE, HEAD_SHARE = 116.0, 1.9
 
 
+def mark(parameter: torch.Tensor, **words: float) -> None:
+    """Tell the optimizer something about a parameter (see `engine/optim.py`)."""
+    for key, value in words.items():
+        setattr(parameter, key, value)
+
+
 class Group(nn.Module):
     """`depth` 3×3 convolutions at one resolution; the first is followed by 2×2 max pooling.
 
@@ -27,14 +33,15 @@ class Group(nn.Module):
 
     def __init__(self, inputs: int, width: int, depth: int) -> None:
         super().__init__()
-        self.convs = nn.ModuleList(nn.Conv2d(width if i else inputs, width, 3, padding=1, bias=False) for i in range(depth))
+        convs = [nn.Conv2d(width if i else inputs, width, 3, padding=1, bias=False) for i in range(depth)]
         # A long memory would lag behind so short a run.
-        self.norms = nn.ModuleList(nn.BatchNorm2d(width, momentum=0.6) for _ in range(depth))
-        for conv, norm in zip(self.convs, self.norms, strict=True):
+        norms = [nn.BatchNorm2d(width, momentum=0.6) for _ in range(depth)]
+        for conv, norm in zip(convs, norms, strict=True):
             nn.init.dirac_(conv.weight[: conv.in_channels])
-            conv.weight.scale_free = True
             norm.weight.requires_grad_(False)  # the next convolution sets the scale
-            norm.bias.muon_share = BIAS_SHARE
+            mark(conv.weight, scale_free=True)
+            mark(norm.bias, muon_share=BIAS_SHARE)
+        self.convs, self.norms = nn.ModuleList(convs), nn.ModuleList(norms)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         """(B, inputs, h, w) → (B, width, ⌊h / 2⌋, ⌊w / 2⌋)."""
@@ -50,7 +57,7 @@ class Scaled(nn.Linear):
     def __init__(self, inputs: int, outputs: int, scale: float) -> None:
         super().__init__(inputs, outputs, bias=False)
         self.scale = scale
-        self.weight.muon_share = HEAD_SHARE  # type: ignore[attr-defined]
+        mark(self.weight, muon_share=HEAD_SHARE)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
         return super().forward(features) * self.scale
@@ -80,8 +87,9 @@ class Quick(Network):
         filters = 4 * channels
         self.stem = nn.Conv2d(channels, 2 * filters, stride + 1, stride)
         self.stem.weight.requires_grad_(False)  # set by `prepare`, kept by training
+        assert self.stem.bias is not None
         nn.init.zeros_(self.stem.bias)
-        self.stem.bias.muon_share = BIAS_SHARE
+        mark(self.stem.bias, muon_share=BIAS_SHARE)
         self.groups = nn.ModuleList(Group(i, w, depth) for i, w in zip((2 * filters, *widths), widths, strict=False))
         self.head = Scaled(widths[-1], outputs, 1 / 9)
 
