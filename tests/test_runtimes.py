@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from models_at_hand import bundle_of, pictures
 
+from models_at_hand import bundle_of, pictures
 from omma.errors import BundleError, OmmaError
 from omma.progress import Watch
 from omma.runtimes import _graphs, choose
