@@ -32,6 +32,7 @@ CONTRACTS = {
     "compressors": {"compressor"},
     "exporters": {"exporter", "graph"},
     "runtimes": {"runtime", "parity", "choose"},
+    "checks": {"finding", "findings"},
 }
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from omma.data.looks import SIDE
 
-STEPS = 5  # of Gauss-Newton; a crop of a tenth is found in three
+STEPS = 4  # of Gauss-Newton; a crop of a tenth is found in three
 FAINT = 0.75  # levels
 ZOOM, SHIFT = 0.2, 0.15  # what still counts as the same picture: shares of the side
 _PLACES = np.arange(SIDE, dtype=np.float32)

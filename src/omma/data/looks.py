@@ -30,7 +30,8 @@ class Looks:
         thumbs: (N, 32, 32, 3) uint8, the whole picture squashed, area-averaged.
         file_hash, pixel_hash: (N, 16) uint8; of the file's bytes (zeros for packed sets) and of size, type and decoded pixels.
         width, height, channels: (N,) int; upright, as decoded.
-        low, high: (N,) uint8, least and greatest value over all channels.
+        spread: (N,) uint8, the widest span of values in any channel, 0–255.
+        frames: (N,) int, pictures in the file; the first is read.
         colour: (N,) float32, mean difference between the largest and the least channel, 0–255.
         seconds: (N,) float64, EXIF DateTimeOriginal; NaN where there is none.
         cameras: (N,) int64, hash of the camera's name and number; 0 where there is none.
@@ -44,8 +45,8 @@ class Looks:
     width: np.ndarray
     height: np.ndarray
     channels: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    spread: np.ndarray
+    frames: np.ndarray
     colour: np.ndarray
     seconds: np.ndarray
     cameras: np.ndarray
@@ -62,12 +63,10 @@ class Looks:
             thumbs: np.ndarray = np.memmap(tempfile.TemporaryFile(prefix="omma-"), np.uint8, "w+", shape=shape)  # noqa: SIM115 – lives as long as the array
         else:
             thumbs = np.zeros(shape, np.uint8)
-        ints, bytes_ = (lambda: np.zeros(count, np.int32)), (lambda: np.zeros(count, np.uint8))
         hashes = (np.zeros((count, 16), np.uint8), np.zeros((count, 16), np.uint8))
         moments = (np.full(count, np.nan), np.zeros(count, np.int64))
-        return cls(
-            thumbs, *hashes, ints(), ints(), ints(), bytes_(), bytes_(), np.zeros(count, np.float32), *moments, np.zeros(count, "U5")
-        )
+        sizes, spread, frames = np.zeros((3, count), np.int32), np.zeros(count, np.uint8), np.ones(count, np.int32)
+        return cls(thumbs, *hashes, *sizes, spread, frames, np.zeros(count, np.float32), *moments, np.zeros(count, "U5"))
 
     def readable(self) -> np.ndarray:
         """(N,) bool."""
@@ -82,8 +81,8 @@ class _Look:
     file_hash: bytes
     pixel_hash: bytes
     shape: tuple[int, ...]
-    low: int
-    high: int
+    spread: int
+    frames: int
     colour: float
     moment: Moment
     format: str
@@ -102,7 +101,7 @@ def look_over(dataset: Dataset, watch: Watch = Watch()) -> Looks:
         looks.file_hash[i] = np.frombuffer(look.file_hash, np.uint8)
         looks.pixel_hash[i] = np.frombuffer(look.pixel_hash, np.uint8)
         looks.height[i], looks.width[i], looks.channels[i] = look.shape
-        looks.low[i], looks.high[i], looks.colour[i] = look.low, look.high, look.colour
+        looks.spread[i], looks.frames[i], looks.colour[i] = look.spread, look.frames, look.colour
         looks.seconds[i], looks.cameras[i], looks.formats[i] = look.moment.seconds, look.moment.camera, look.format
     watch.end(what)
     return looks
@@ -112,10 +111,11 @@ def _look(dataset: Dataset, index: int) -> _Look | str:
     sample = dataset.samples[index]
     try:
         if sample.path is None:
-            data, format_, moment, picture = b"", "", Moment(), dataset.picture(index)
+            data, format_, frames, moment, picture = b"", "", 1, Moment(), dataset.picture(index)
         else:
             data = _read(sample.path)
-            picture, format_, moment = decode(data, name=sample.path.name), probe(data).format, taken(data)
+            picture, moment, head = decode(data, name=sample.path.name), taken(data), probe(data)
+            format_, frames = head.format, head.frames
     except DataError as error:
         return error.what
     except OSError as error:
@@ -126,7 +126,9 @@ def _look(dataset: Dataset, index: int) -> _Look | str:
     sha.update(np.ascontiguousarray(picture).data)
     mark = hashlib.blake2b(data, digest_size=16).digest() if data else bytes(16)
     colour = 0.0 if picture.shape[2] == 1 else float((thumb.max(2) - thumb.min(2)).mean())
-    return _Look(thumb, mark, sha.digest(), picture.shape, int(rgb.min()), int(rgb.max()), colour, moment, format_)
+    flat = rgb.reshape(-1, 3)
+    spread = int((flat.max(0) - flat.min(0)).max())
+    return _Look(thumb, mark, sha.digest(), picture.shape, spread, frames, colour, moment, format_)
 
 
 def _read(path: Path) -> bytes:

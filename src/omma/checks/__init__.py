@@ -1,0 +1,1 @@
+"""What may be wrong with a dataset, one kind of fault a file."""

@@ -1,0 +1,56 @@
+"""Look through a dataset before learning from it: unreadable files, copies, leaks, labels, balance."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omma.progress import Watch
+
+if TYPE_CHECKING:
+    from omma.checks.findings import Findings
+
+
+def check(data: str, *, fix: bool = False, format: str | None = None, out: str | None = None, watch: Watch = Watch()) -> Findings:
+    """Look at every picture and label once and say what is wrong, with file names and what to do; originals are never touched.
+
+    Args:
+        data: a path or a source's name.
+        fix: also write clean.csv, a list without what is faulty, to learn from.
+        format: how the data lies on disk; sniffed when left out.
+        out: folder for report.html, findings.json and clean.csv; default check-NAME.
+
+    Raises:
+        OmmaError: no such path or source.
+        DataError: nothing there that could be a dataset.
+    """
+    from omma.checks.findings import inspect, write_clean
+    from omma.formats.format import open_data
+    from omma.report.dataset import dataset_page
+
+    dataset = open_data(data, format, watch)
+    found = inspect(dataset, data, watch)
+    found.notes += dataset.notes
+    folder = Path(out) if out else Path(f"check-{_name(data)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    if fix:
+        write_clean(found, folder / "clean.csv")
+    found.report = folder / "report.html"
+    _write(found.report, dataset_page(found).html())
+    _write(folder / "findings.json", json.dumps(found.json(), ensure_ascii=False, indent=1))
+    return found
+
+
+def _name(data: str) -> str:
+    """The last part of a path, or a source's name, as part of a folder's name."""
+    stem = Path(data).expanduser().resolve().name if Path(data).exists() else data
+    return re.sub(r"[^\w.-]+", "-", stem.removesuffix(Path(stem).suffix) or stem).strip("-.") or "data"
+
+
+def _write(path: Path, text: str) -> None:
+    """All of it or nothing; names that are no Unicode stay readable."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8", errors="backslashreplace")
+    part.replace(path)
