@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch.nn.functional import interpolate
 
 from omma.data import chance
 from omma.data.frames import Frames
-from omma.data.sample import Dataset
+from omma.data.sample import Batch, Dataset
 from omma.data.vary import Vary
 from omma.data.views import Views
 from omma.errors import OmmaError
 from omma.recipe import Recipe
-from omma.tasks.task import Batch, Task
 from omma.words import say
+
+if TYPE_CHECKING:
+    from omma.tasks.task import Task
 
 DRAWN = chance.ORDER + 1  # the draw that chooses with replacement
 

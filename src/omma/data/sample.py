@@ -1,4 +1,4 @@
-"""A sample and a dataset: what every format reads into and every verb reads from."""
+"""A sample, a batch and a dataset: what every format reads into and every verb reads from."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    import torch
+
     from omma.answers.answer import Answer
 
 SPLITS = ("train", "val", "test")
@@ -45,6 +47,24 @@ class Refused:
 
     where: str
     reason: str
+
+
+@dataclass(slots=True)
+class Batch:
+    """What goes through a network at once.
+
+    Args:
+        pictures: (B, C, H, W) float, normalised by the views.
+        truth: what `Answer.tensors` made of the labels, batch in front; {} where there are none.
+        index: (B,) int64, places in the dataset.
+    """
+
+    pictures: torch.Tensor
+    truth: dict[str, torch.Tensor] = field(default_factory=dict)
+    index: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ def names() -> list[str]:
 
 
 def known(name: str) -> bool:
+    """Whether the library has it; a hub's address is no name."""
     return timm.is_model(name.removeprefix("timm/")) and ":" not in name
 
 
@@ -37,6 +38,7 @@ def body(name: str, channels: int, size: int, **more: Any) -> nn.Module:
 
 
 def make(name: str, channels: int, size: int, outputs: int) -> TimmNet:
+    """One of them, with random weights."""
     return TimmNet(name, channels, size, outputs)
 
 

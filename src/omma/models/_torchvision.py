@@ -22,10 +22,12 @@ def names() -> list[str]:
 
 
 def known(name: str) -> bool:
+    """Whether the library has it."""
     return name in names()
 
 
 def make(name: str, channels: int, size: int, outputs: int) -> Network:
+    """One of them, with random weights."""
     device = torch.empty(0).device
     # Some count their layers with tensors, which have no values where only shapes are wanted.
     with torch.device("cpu" if "regnet" in name else device):

@@ -10,8 +10,11 @@ A verb never asks which task it has. One sample's journey:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from omma.data.sample import Batch
+
+__all__ = ["Batch", "Task"]
 
 if TYPE_CHECKING:
     import torch
@@ -21,24 +24,6 @@ if TYPE_CHECKING:
     from omma.data.fingerprint import Fingerprint
     from omma.metrics.metric import Metric
     from omma.recipe import Recipe
-
-
-@dataclass(slots=True)
-class Batch:
-    """What goes through a network at once.
-
-    Args:
-        pictures: (B, C, H, W) float, normalised by the views.
-        truth: what `Answer.tensors` made of the labels, batch in front; {} where there are none.
-        index: (B,) int64, places in the dataset.
-    """
-
-    pictures: torch.Tensor
-    truth: dict[str, torch.Tensor] = field(default_factory=dict)
-    index: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.pictures)
 
 
 class Task:
