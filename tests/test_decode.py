@@ -57,6 +57,11 @@ def png16(values: np.ndarray) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
+def tag(number: int, value: int) -> bytes:
+    """A TIFF entry of one 32-bit number."""
+    return struct.pack("<HHII", number, 4, 1, value)
+
+
 def rgb(channels: int = 3) -> Image.Image:
     return Image.fromarray(smooth(channels).squeeze())
 
@@ -281,6 +286,29 @@ def test_jpeg_without_its_end_is_refused() -> None:
             decode(data[: len(data) * 2 // 3] + b"\xff\xd9")
 
 
+def test_a_png_with_wrong_pixels_is_refused() -> None:
+    """Flipped bits that can still be unpacked: libpng and many readers go on and give other pixels."""
+    data = pil(Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)), "PNG", compress_level=0)
+    place = data.index(b"IDAT") + 500
+    with pytest.raises(DataError, match="checksum"):
+        decode(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+
+
+def test_a_tiff_that_lacks_strips_is_refused() -> None:
+    data = tiff(np.full((64, 8), 200, np.uint8), rowsperstrip=64)
+    assert (decode(data) == 200).all()
+    with pytest.raises(DataError, match="truncated"):
+        decode(data.replace(tag(278, 64), tag(278, 16)))
+
+
+def test_libraries_write_nothing_on_the_screen(capfd: pytest.CaptureFixture) -> None:
+    fuzz = fuzzing()
+    sound = list(fuzz.seeds().values())
+    for index in range(200):
+        fuzz.one(fuzz.picture(index, 3, sound), "a.jpg")
+    assert capfd.readouterr() == ("", "")
+
+
 def test_stray_bytes_before_the_end_do_no_harm() -> None:
     data = simplejpeg.encode_jpeg(smooth(), 98, colorsubsampling="444")
     assert np.array_equal(decode(data[:-2] + b"\0\0\0" + data[-2:]), decode(data))
@@ -293,11 +321,6 @@ def png_of(width: int, height: int) -> bytes:
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
-
-
-def tag(number: int, value: int) -> bytes:
-    """A TIFF entry of one 32-bit number."""
-    return struct.pack("<HHII", number, 4, 1, value)
 
 
 MANY_FRAMES = (b"," + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\0") * 12_000

@@ -128,6 +128,15 @@ def test_unknown_words_are_helped(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         open_data(tmp_path / "flowers/a/1.png")
 
 
+def test_animations_are_told(tmp_path: Path) -> None:
+    put(tmp_path, "cat/1.png", "dog/1.gif")
+    assert not any("first one" in note for note in open_data(tmp_path).notes)
+    frames = [Image.new("L", (4, 4), shade) for shade in (0, 100, 200)]
+    frames[0].save(tmp_path / "dog/2.gif", save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "dog/3.tif", save_all=True, append_images=frames[1:])
+    assert any("2.gif, 3.tif (2 such files" in note for note in open_data(tmp_path).notes)
+
+
 # tables
 
 

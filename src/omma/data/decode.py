@@ -11,6 +11,7 @@ Size, pixels and frames are capped from the header, before anything is decoded.
 from __future__ import annotations
 
 import io
+import logging
 import mmap
 import os
 import stat
@@ -34,6 +35,10 @@ MAX_BYTES = 256 << 20
 MAX_PIXELS = 178_956_970
 # No photograph or scan shrinks 500 times; a PNG of nothing does, and fills the memory.
 _BOMB_PIXELS, _BOMB_RATIO = 32_000_000, 500
+
+# Libraries note trouble in their logs; without a handler that would land on the screen of whoever asked for a picture.
+for _library in ("imagecodecs", "tifffile", "PIL"):
+    logging.getLogger(_library).addHandler(logging.NullHandler())
 
 _HEADERS = {
     "jpeg": headers.jpeg, "png": headers.png, "webp": headers.webp, "gif": headers.gif, "bmp": headers.bmp,
@@ -277,6 +282,7 @@ def _odd_jpeg(data: bytes, head: Header) -> np.ndarray:
 def _png(data: bytes, head: Header) -> np.ndarray:
     import imagecodecs
 
+    headers.check_png(data)
     # libpng reads 16 bits as they are; Pillow would make 8 of them without a word.
     picture = imagecodecs.png_decode(data)
     picture = picture[..., None] if picture.ndim == 2 else picture

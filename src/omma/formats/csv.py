@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import csv
+import csv as tables_of_text
 import io
 from pathlib import Path
 
@@ -68,13 +68,13 @@ def open_table(path: Path, most: int | None = None) -> Table:
         raise DataError(say("formats.table_empty"), path)
     separator, rows = _separator(first, path), []
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        reader = tables_of_text.reader(io.StringIO(text, newline=""), delimiter=separator)
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append((reader.line_num + start, [cell.strip() for cell in row]))
             if most and len(rows) > most:
                 break
-    except csv.Error as error:
+    except tables_of_text.Error as error:
         raise DataError(say("formats.table_broken", reason=str(error)[:120]), path) from None
     return Table(path, rows, separator, encoding, root)
 
@@ -239,7 +239,7 @@ def write(dataset: Dataset, path: Path) -> Path:
     with open(path, "w", encoding="utf-8-sig", newline="") as table:
         if not inside:
             table.write(f"{_ROOT}{root}\n")
-        out = csv.writer(table)
+        out = tables_of_text.writer(table)
         out.writerow(["path", *targets, "split", "group"])
         for sample, place in zip(dataset.samples, files, strict=True):
             out.writerow([place.relative_to(root).as_posix(), *_cells(sample.truth), sample.split or "", sample.group or ""])

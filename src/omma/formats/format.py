@@ -14,12 +14,14 @@ from pathlib import Path
 from omma import catalog
 from omma.answers.label import Label
 from omma.data import archive
-from omma.data.decode import PICTURE_SUFFIXES, hidden
+from omma.data.decode import PICTURE_SUFFIXES, hidden, probe
 from omma.data.sample import Dataset
 from omma.data.sources import fetch, home, sources
 from omma.errors import DataError, OmmaError
 from omma.progress import Watch
 from omma.words import say
+
+_ANIMATED = frozenset({".gif", ".tif", ".tiff", ".webp"})
 
 
 def open_data(where: str | Path, format: str | None = None, watch: Watch | None = None) -> Dataset:
@@ -43,6 +45,7 @@ def open_data(where: str | Path, format: str | None = None, watch: Watch | None 
         path = fetch(source.name, watch)
         format = format or source.format
     dataset = read(path, format, watch, columns)
+    dataset.notes += _frames(dataset)
     if source is not None:
         dataset.source, dataset.hints = source.name, source.hints
         if source.names:
@@ -156,6 +159,18 @@ def _rename(dataset: Dataset, names: list[str]) -> None:
         if isinstance(sample.truth, Label):
             sample.truth = Label(names[int(sample.truth.label)])
     dataset.names = names
+
+
+def _frames(dataset: Dataset) -> list[str]:
+    """A word about files that hold several pictures, of which the first is read; at most 200 are looked into."""
+    paths = [sample.path for sample in dataset.samples if sample.path is not None and sample.path.suffix.lower() in _ANIMATED]
+    several = []
+    for path in paths[:: -(-len(paths) // 200) or 1]:
+        try:
+            several += [path.name] if probe(path).frames > 1 else []
+        except DataError:
+            continue
+    return [say("formats.first_frame", names=", ".join(several[:3]), count=len(several))] if several else []
 
 
 def describe(dataset: Dataset) -> list[str]:

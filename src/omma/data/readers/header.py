@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -168,6 +169,25 @@ def png(data: bytes) -> Header:
             header.orientation = orientation(data[place + 8 : place + 8 + length])
         place += 12 + length
     raise Unreadable("busy")
+
+
+def check_png(data: bytes) -> None:
+    """Every chunk that shapes pixels has the checksum it was written with; libpng would decode on and give wrong pixels.
+
+    Raises:
+        Unreadable: one has not.
+    """
+    place = 8
+    while place + 12 <= len(data):
+        length = int.from_bytes(data[place : place + 4], "big")
+        end = place + 8 + length
+        # A small letter in front means that a chunk may be left out; transparency may not.
+        if not data[place + 4] & 0x20 or data[place + 4 : place + 8] == b"tRNS":
+            if zlib.crc32(memoryview(data)[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+                raise Unreadable("checksum")
+            if data[place + 4 : place + 8] == b"IEND":
+                return
+        place = end + 4
 
 
 def webp(data: bytes) -> Header:

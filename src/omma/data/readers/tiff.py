@@ -13,7 +13,8 @@ _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4, 16: 8, 17: 8, 1
 # Tag → name, of those that shape the pixels (TIFF 6.0).
 _TAGS = {
     256: "width", 257: "height", 258: "bits", 259: "compression", 262: "photometric", 273: "offsets", 274: "turn", 277: "samples",
-    279: "counts", 320: "palette", 322: "tile_width", 323: "tile_height", 324: "offsets", 325: "counts", 338: "extra", 32997: "depth",
+    278: "rows", 279: "counts", 284: "planar", 320: "palette", 322: "tile_width", 323: "tile_height", 324: "offsets", 325: "counts",
+    338: "extra", 32997: "depth",
 }  # fmt: skip
 _MAX_PARTS, _MAX_CHANNELS = 65_536, 1_024
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _MASK, _CMYK, _YCBCR = range(7)
@@ -102,12 +103,20 @@ def _whole(data: bytes, tags: dict[str, tuple[int, ...]], head: Header) -> None:
         raise Unreadable("damaged")
     if len(offsets) > _MAX_PARTS or _one(tags, "tile_width", 1) * _one(tags, "tile_height", 1) > 1 << 26:
         raise Unreadable("busy")
-    across = -(-head.width // (_one(tags, "tile_width", 0) or max(head.width, 1)))
-    if "tile_width" in tags and across * -(-head.height // (_one(tags, "tile_height", 0) or 1)) > _MAX_PARTS:
-        raise Unreadable("busy")
+    if len(offsets) < _parts(tags, head):
+        raise Unreadable("truncated")
     size = len(data)
     if any(start <= 0 or count <= 0 or start + count > size for start, count in zip(offsets, counts, strict=True)):
         raise Unreadable("truncated")
+
+
+def _parts(tags: dict[str, tuple[int, ...]], head: Header) -> int:
+    """How many strips or tiles the picture needs; a reader fills what is missing with black."""
+    planes = _one(tags, "samples", 1) if _one(tags, "planar", 1) == 2 else 1
+    if "tile_width" in tags:
+        wide, high = _one(tags, "tile_width", 0), _one(tags, "tile_height", 0)
+        return planes * -(-head.width // max(wide, 1)) * -(-head.height // max(high, 1))
+    return planes * -(-head.height // min(max(_one(tags, "rows", head.height), 1), max(head.height, 1)))
 
 
 def read(data: bytes, head: Header) -> np.ndarray:
