@@ -88,9 +88,8 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, OverflowError) as error:
         sock.close()
         taken = isinstance(error, OSError) and error.errno in (98, 48, 10048)
-        raise OmmaError(
-            say("serve.port_taken" if taken else "serve.cannot_listen", reason=error), f"{host}:{port}", say("serve.port_fix")
-        ) from None
+        told = say("serve.port_taken") if taken else say("serve.cannot_listen", reason=error)
+        raise OmmaError(told, f"{host}:{port}", say("serve.port_fix")) from None
     return sock
 
 
