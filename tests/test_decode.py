@@ -441,3 +441,27 @@ def test_pictures_are_found_in_order(tmp_path: Path) -> None:
     (top / "a/stays.png").symlink_to(top / "b/2.PNG")
     (top / "loop").symlink_to(top)
     assert [path.relative_to(top).as_posix() for path in find_pictures(top)] == ["a/stays.png", "a/猫.webp", "b/10.jpg", "b/2.PNG"]
+
+
+def woven(values: np.ndarray, bits: int) -> bytes:
+    """An interlaced grey PNG (Adam7) of 1, 2, 4, 8 or 16 bits, by hand."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+    rows = b""
+    for y, x, down, right in ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)):
+        for row in values[y::down, x::right]:
+            if len(row):
+                digits = "".join(f"{int(value):0{bits}b}" for value in row)
+                digits += "0" * (-len(digits) % 8)
+                rows += b"\0" + int(digits, 2).to_bytes(len(digits) // 8, "big")
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], bits, 0, 0, 0, 1)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_interlaced_png_of_every_depth(bits: int) -> None:
+    values = np.random.default_rng(0).integers(0, 1 << bits, (11, 13))
+    full = 65535 if bits == 16 else 255
+    assert np.array_equal(decode(woven(values, bits))[..., 0], values * full // ((1 << bits) - 1))
