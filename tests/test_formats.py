@@ -501,7 +501,7 @@ def test_hostile_archives_leave_nothing_behind(tmp_path: Path) -> None:
 
 
 def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from omma.data import archive as module
+    from omma.data.store import archive as module
 
     monkeypatch.setattr(module, "FREE_RATIO", 1 << 20)
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:

@@ -18,10 +18,10 @@ import pytest
 from PIL import Image
 
 from omma import catalog
-from omma.data import fetch as fetching
 from omma.data import sources as module
-from omma.data.archive import digest
 from omma.data.sources import File, Source, fetch, sources
+from omma.data.store import fetch as fetching
+from omma.data.store.archive import digest
 from omma.errors import DataError, OmmaError
 from omma.formats.format import open_data
 from omma.progress import Watch

@@ -20,8 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from omma.data import archive
-from omma.data.fetch import download, reachable
+from omma.data.store import archive
+from omma.data.store.fetch import download, reachable
 from omma.errors import DataError, OmmaError
 from omma.progress import Watch
 from omma.words import say

@@ -6,8 +6,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+from omma.answers.label import Label
+from omma.answers.numbers import Numbers
 from omma.data.decode import PICTURE_SUFFIXES
 from omma.errors import DataError
+from omma.formats._kinds import Kind
 from omma.formats._paths import Pictures
 from omma.words import say
 
@@ -113,7 +116,7 @@ class Columns:
     split: int | None
     group: int | None
 
-    def targets(self, table: Table, wanted: list[str] | None, said: Path) -> tuple[str, list[int]]:
+    def targets(self, table: Table, wanted: list[str] | None, said: Path) -> tuple[Kind, list[int]]:
         """(kind of truth, columns): those a person named, else the label column, else the only one left.
 
         Args:
@@ -129,10 +132,10 @@ class Columns:
         if self.label is not None:
             cells = table.column(self.label)
             fractions = _numeric(cells) and not _whole([cell for cell in cells if _is_number(cell)])
-            return "regress" if fractions else "classify", [self.label]
+            return Numbers if fractions else Label, [self.label]
         left = [i for i in range(len(table.header)) if i not in (self.path, self.split, self.group)]
         if len(left) == 1:
-            return "regress" if _numeric(table.column(left[0])) else "classify", left
+            return Numbers if _numeric(table.column(left[0])) else Label, left
         if not left:
             raise DataError(say("formats.no_target", columns=", ".join(table.header)), table.path)
         names = [table.header[i] for i in left]
@@ -150,7 +153,7 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _named(table: Table, wanted: list[str]) -> tuple[str, list[int]]:
+def _named(table: Table, wanted: list[str]) -> tuple[Kind, list[int]]:
     """The columns a person named."""
     low = {name.lower(): i for i, name in reversed(list(enumerate(table.header)))}
     missing = [name for name in wanted if name.lower() not in low]
@@ -158,10 +161,10 @@ def _named(table: Table, wanted: list[str]) -> tuple[str, list[int]]:
         raise DataError(say("formats.no_column", name=", ".join(missing), columns=", ".join(table.header)), table.path)
     places = [low[name.lower()] for name in wanted]
     if all(_numeric(table.column(i)) for i in places):
-        return "regress", places
+        return Numbers, places
     if len(places) > 1:
         raise DataError(say("formats.text_columns", names=", ".join(wanted)), table.path)
-    return "classify", places
+    return Label, places
 
 
 def columns_of(table: Table, pictures: Pictures) -> Columns:

@@ -14,6 +14,7 @@ from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
 from omma.data.sample import Dataset, Sample
 from omma.errors import DataError
+from omma.formats._kinds import TASK, Kind
 from omma.words import say
 
 
@@ -40,7 +41,7 @@ def packed(
     notes = list(notes or ())
     labels = [None if given is None else _flat(given) for _, _, given in parts]
     known = [given for given in labels if given is not None]
-    task, names = _task(known, names, root)
+    kind, names = _kind(known, names, root)
     blocks = [eight(pictures, notes, root) for _, pictures, _ in parts]
     sizes = Counter[str | None]()
     for (split, _, _), block, given in zip(parts, blocks, labels, strict=True):
@@ -52,7 +53,7 @@ def packed(
     samples: list[Sample] = []
     done = Counter[str | None]()
     for (split, _, _), block, given in zip(parts, blocks, labels, strict=True):
-        truths = [None] * len(block) if given is None else _truths(given, task, names, root)
+        truths = [None] * len(block) if given is None else _truths(given, kind, names, root)
         width, first, start = max(5, len(str(sizes[split] - 1))), done[split], len(samples)
         samples += [
             Sample(f"{split or 'all'}/{first + place:0{width}d}", row=start + place, truth=truth, split=split)
@@ -60,8 +61,8 @@ def packed(
         ]
         done[split] += len(block)
     samples.sort(key=lambda sample: sample.id)
-    task_, names = (task, names) if known else (None, [])
-    return Dataset(samples, names, task_, root, format, _together(blocks), notes=list(dict.fromkeys(notes)))
+    task, names = (TASK[kind], names) if known else (None, [])
+    return Dataset(samples, names, task, root, format, _together(blocks), notes=list(dict.fromkeys(notes)))
 
 
 def _together(blocks: list[np.ndarray]) -> np.ndarray | list[np.ndarray]:
@@ -110,33 +111,33 @@ def _flat(labels: np.ndarray) -> np.ndarray:
     return labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
 
 
-def _task(labels: list[np.ndarray], names: list[str] | None, root: Path) -> tuple[str, list[str]]:
+def _kind(labels: list[np.ndarray], names: list[str] | None, root: Path) -> tuple[Kind, list[str]]:
     """What kind of truth the labels are, and its names."""
     if not labels:
-        return "classify", []
+        return Label, []
     first = labels[0]
     if first.ndim == 2:
         if not all(given.ndim == 2 and given.shape[1] == first.shape[1] and np.isin(given, (0, 1)).all() for given in labels):
             raise DataError(say("formats.odd_labels", shape=first.shape), root)
         single = all((given.sum(1) == 1).all() for given in labels)
-        return "classify" if single else "multilabel", names or [str(i) for i in range(first.shape[1])]
+        return Label if single else Labels, names or [str(i) for i in range(first.shape[1])]
     if first.ndim != 1:
         raise DataError(say("formats.odd_labels", shape=first.shape), root)
     if first.dtype.kind in "US":
-        return "classify", sorted({str(value) for given in labels for value in given.tolist()})
+        return Label, sorted({str(value) for given in labels for value in given.tolist()})
     if not all(given.dtype.kind in "iuf" and np.isfinite(given.astype(np.float64)).all() for given in labels):
         raise DataError(say("formats.odd_values", dtype=first.dtype), root)
     if any(given.dtype.kind == "f" and (given != given.round()).any() for given in labels):
-        return "regress", ["target"]
-    return "classify", names or [str(i) for i in sorted({int(value) for given in labels for value in np.unique(given)})]
+        return Numbers, ["target"]
+    return Label, names or [str(i) for i in sorted({int(value) for given in labels for value in np.unique(given)})]
 
 
-def _truths(labels: np.ndarray, task: str, names: list[str], root: Path) -> list[Answer]:
-    if task == "regress":
+def _truths(labels: np.ndarray, kind: Kind, names: list[str], root: Path) -> list[Answer]:
+    if kind is Numbers:
         return [Numbers({names[0]: float(value)}) for value in labels]
     if labels.ndim == 2:
         rows = [tuple(names[i] for i in np.flatnonzero(row)) for row in labels]
-        return [Labels(row) if task == "multilabel" else Label(row[0]) for row in rows]
+        return [Labels(row) if kind is Labels else Label(row[0]) for row in rows]
     if labels.dtype.kind in "US":
         return [Label(str(value)) for value in labels.tolist()]
     numbered = {int(name): name for name in names} if all(name.lstrip("-").isdigit() for name in names) else dict(enumerate(names))

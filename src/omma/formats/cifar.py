@@ -9,8 +9,8 @@ from typing import IO
 
 import numpy as np
 
-from omma.data import archive
 from omma.data.sample import Dataset
+from omma.data.store import archive
 from omma.errors import DataError
 from omma.formats._packed import packed
 from omma.formats._unpickle import Forbidden, load

@@ -12,6 +12,7 @@ from omma.answers.numbers import Numbers
 from omma.data.sample import SPLITS, Dataset, Refused
 from omma.errors import DataError
 from omma.formats._columns import Table, columns_of, number
+from omma.formats._kinds import TASK, Kind
 from omma.formats._paths import Pictures
 from omma.formats.folders import in_order
 from omma.progress import Watch
@@ -123,7 +124,7 @@ def read(path: Path, watch: Watch | None = None, columns: list[str] | None = Non
     dataset = Dataset([], [], None, root, "csv")
     several = len(tables) > 1
     kinds = [_one(open_table(table), pictures, columns, dataset, _split(table.stem) if several else None, path) for table in tables]
-    if len({(kind, names if kind == "regress" else ()) for kind, names in kinds}) > 1:
+    if len({(kind, names if kind is Numbers else ()) for kind, names in kinds}) > 1:
         raise DataError(say("formats.tables_differ"), path)
     _settle(dataset, *kinds[0])
     if not dataset.samples:
@@ -140,7 +141,7 @@ def _split(word: str) -> str | None:
 
 def _one(
     table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Dataset, part: str | None, said: Path
-) -> tuple[str, tuple[str, ...]]:
+) -> tuple[Kind, tuple[str, ...]]:
     """Add one table's rows to the dataset; what kind of truth they hold and the names of the numbers."""
     if table.encoding == "Latin-1":
         dataset.notes.append(say("formats.latin", name=table.path.name))
@@ -152,8 +153,8 @@ def _one(
         fix = say("formats.no_path_column_fix", folder=pictures.root)
         raise DataError(say("formats.no_path_column", columns=", ".join(table.header)), table.path, fix)
     kind, targets = columns.targets(table, wanted, said)
-    several = kind == "classify" and any(mark in row[targets[0]] for _, row in table.body if targets[0] < len(row) for mark in table.marks)
-    kind = "multilabel" if several else kind
+    several = any(mark in row[targets[0]] for _, row in table.body if targets[0] < len(row) for mark in table.marks)
+    kind = Labels if kind is Label and several else kind
     names = tuple(table.header[i] for i in targets)
     for line, row in table.body:
         record = f"{table.path.name}:{line}"
@@ -170,10 +171,10 @@ def _one(
     return kind, names
 
 
-def _truth(kind: str, cells: list[str], names: tuple[str, ...], marks: str) -> Label | Labels | Numbers:
-    if kind == "regress":
+def _truth(kind: Kind, cells: list[str], names: tuple[str, ...], marks: str) -> Label | Labels | Numbers:
+    if kind is Numbers:
         return Numbers({name: number(cell, name) for name, cell in zip(names, cells, strict=True)})
-    if kind == "classify":
+    if kind is Label:
         if not cells[0]:
             raise ValueError(say("formats.row_no_label"))
         return Label(cells[0])
@@ -192,7 +193,7 @@ def _split_of(row: list[str], column: int | None, part: str | None) -> str | Non
     return split
 
 
-def _settle(dataset: Dataset, kind: str, names: tuple[str, ...]) -> None:
+def _settle(dataset: Dataset, kind: Kind, names: tuple[str, ...]) -> None:
     """Order, doubles, names: a picture named twice with the same truth counts once, with different ones not at all."""
     seen: dict[str, list] = {}
     for sample in dataset.samples:
@@ -208,14 +209,14 @@ def _settle(dataset: Dataset, kind: str, names: tuple[str, ...]) -> None:
     if twice:
         dataset.notes.append(say("formats.twice", count=twice))
     dataset.samples = sorted(kept, key=lambda sample: sample.id)
-    dataset.task = kind
-    if kind == "regress":
+    dataset.task = TASK[kind]
+    if kind is Numbers:
         dataset.names = list(names)
         return
-    found = {name for s in kept for name in ((s.truth.label,) if kind == "classify" else s.truth.labels)}
+    found = {name for s in kept for name in ((s.truth.label,) if kind is Label else s.truth.labels)}
     dataset.names = in_order(found)
     place = {name: i for i, name in enumerate(dataset.names)}
-    if kind == "multilabel":
+    if kind is Labels:
         for sample in kept:
             sample.truth = Labels(tuple(sorted(sample.truth.labels, key=place.__getitem__)))
     elif len(kept) > 40 and len(found) > len(kept) / 2:
@@ -234,7 +235,8 @@ def write(dataset: Dataset, path: Path) -> Path:
         raise DataError(say("formats.no_files"), dataset.root)
     inside = all(file.is_relative_to(path.parent.resolve()) for file in files)
     root = (path.parent if inside else dataset.root).resolve()
-    targets = dataset.names if dataset.task == "regress" else ["label"] if dataset.task else []
+    numbers = any(isinstance(sample.truth, Numbers) for sample in dataset.samples)
+    targets = dataset.names if numbers else ["label"] if dataset.task else []
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8-sig", newline="") as table:
         if not inside:

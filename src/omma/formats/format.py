@@ -13,10 +13,10 @@ from pathlib import Path
 
 from omma import catalog
 from omma.answers.label import Label
-from omma.data import archive
 from omma.data.decode import PICTURE_SUFFIXES, hidden, probe
 from omma.data.sample import Dataset
 from omma.data.sources import fetch, home, sources
+from omma.data.store import archive
 from omma.errors import DataError, OmmaError
 from omma.progress import Watch
 from omma.words import say

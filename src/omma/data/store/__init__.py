@@ -1,0 +1,1 @@
+"""What brings data here: one file from the network, the members of an archive."""
