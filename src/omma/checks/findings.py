@@ -53,7 +53,8 @@ class Findings:
     def json(self) -> dict[str, Any]:
         """{"data", "root", "pictures", "faults", "advice", "findings", "near_pairs", "report", "clean", "notes"}; every file is named.
 
-        `findings` are rows of `Finding.json` `faults` and `advice` count the findings of each severity; `near_pairs` are [first, second, "same" or "mirrored"].
+        `findings` are rows of `Finding.json`; `faults` and `advice` count the findings of each severity; `near_pairs` are
+        [first, second, "same" or "mirrored"].
         """
         dataset = self.seen.dataset
         return {

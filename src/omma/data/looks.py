@@ -60,7 +60,8 @@ class Looks:
     def empty(cls, count: int) -> Looks:
         shape = (count, SIDE, SIDE, 3)
         if count * SIDE * SIDE * 3 > ON_DISK:
-            thumbs: np.ndarray = np.memmap(tempfile.TemporaryFile(prefix="omma-"), np.uint8, "w+", shape=shape)  # noqa: SIM115 – lives as long as the array
+            with tempfile.TemporaryFile(prefix="omma-") as file:  # without a name; gone with the array
+                thumbs: np.ndarray = np.memmap(file, np.uint8, "w+", shape=shape)
         else:
             thumbs = np.zeros(shape, np.uint8)
         hashes = (np.zeros((count, 16), np.uint8), np.zeros((count, 16), np.uint8))
