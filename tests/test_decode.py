@@ -11,6 +11,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 
+import imagecodecs
 import numpy as np
 import pytest
 import simplejpeg
@@ -132,6 +133,8 @@ def cases() -> dict[str, tuple[bytes, np.ndarray, int]]:
         "jpeg rgb": (pil(rgb(), "JPEG", quality=98, subsampling=0), colour, 3),
         "jpeg progressive": (pil(rgb(), "JPEG", quality=98, subsampling=0, progressive=True), colour, 3),
         "jpeg 4:2:0": (pil(rgb(), "JPEG", quality=98, subsampling=2), colour, 12),
+        "jpeg ycck (Adobe, inverted)": (ycck(255 - four[0]), four[1], 6),
+        "jpeg 12 grey": (imagecodecs.jpeg_encode(smooth(1, np.uint16) >> 4, 98, bitspersample=12), smooth(1, np.uint16), 3 * 257),
         "jpeg cmyk (Adobe, inverted)": (pil(cmyk(), "JPEG", quality=98), four[1], 3),
     }
     planes, grey_kind = smooth(6, np.float32).transpose(2, 0, 1), {"photometric": "minisblack", "planarconfig": "contig"}
@@ -166,6 +169,10 @@ def cases() -> dict[str, tuple[bytes, np.ndarray, int]]:
 def la() -> Image.Image:
     values = smooth(2)
     return Image.merge("LA", [Image.fromarray(values[..., 0]), Image.fromarray(values[..., 1])])
+
+
+def ycck(inverted: np.ndarray) -> bytes:
+    return imagecodecs.jpeg_encode(np.ascontiguousarray(inverted), 98, colorspace="CMYK", outcolorspace="YCCK")
 
 
 def cmyk() -> Image.Image:

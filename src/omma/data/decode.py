@@ -274,6 +274,9 @@ def _odd_jpeg(data: bytes, head: Header) -> np.ndarray:
     if head.bits == 12 and head.more["parts"] in (1, 3):
         import imagecodecs
 
+        # This reader fills up what is missing without a word.
+        if data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
+            raise Unreadable("truncated")
         values = imagecodecs.jpeg_decode(data, bitspersample=12).astype(np.uint32)
         return ((values * 65535 + 2047) // 4095).astype(np.uint16).reshape(head.height, head.width, -1)
     raise Unreadable("odd_jpeg", parts=head.more["parts"], bits=head.bits)
