@@ -282,6 +282,24 @@ def test_published_weights_know_their_licence_and_colours(monkeypatch):
     assert net.origin["mean"] == [0.485, 0.456, 0.406] and torch.equal(net.trunk[0][0][0].weight, theirs.features[0][0].weight)
 
 
+def test_a_plain_transformer_computes_what_the_library_does():
+    import torchvision
+
+    torch.manual_seed(0)
+    theirs = torchvision.models.VisionTransformer(32, 16, 2, 4, 24, 48, num_classes=3).eval()
+    from omma.models._torchvision import TorchvisionVit
+
+    pictures = torch.randn(2, 3, 32, 32)
+    with torch.no_grad():
+        theirs.encoder.pos_embedding.normal_()
+        theirs.class_token.normal_()
+        theirs.heads = nn.Identity()
+        wanted = theirs(pictures)
+        net = TorchvisionVit("torchvision/vit_small", 3, 32, 5, theirs).eval()
+        torch.testing.assert_close(net.features(pictures), wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(net.pool(net.maps(pictures)), wanted, rtol=1e-4, atol=1e-5)
+
+
 def test_published_positions_fit_another_grid():
     from omma.models._torchvision import _fitted, whole
 

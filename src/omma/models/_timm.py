@@ -70,7 +70,7 @@ class TimmNet(Backbone):
         beside = getattr(self.body, "num_prefix_tokens", 0) or 0
         rows, columns = self._grid(tokens.shape[1] - beside)
         self._beside[:] = [tokens[:, :beside]]
-        return tokens[:, beside:].transpose(1, 2).reshape(len(tokens), -1, rows, columns)
+        return tokens[:, beside:].transpose(1, 2).reshape(tokens.shape[0], -1, rows, columns)
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
         if not self._beside:

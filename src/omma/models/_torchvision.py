@@ -176,7 +176,8 @@ class TorchvisionVit(TorchvisionBackbone):
 
     def _before_last(self, pictures: torch.Tensor) -> torch.Tensor:
         encoder, patches = self.body.encoder, self.body._process_input(pictures)
-        tokens = torch.cat([self.body.class_token.expand(len(patches), -1, -1), patches], 1)
+        # shape[0], not len(): an exported graph would be tied to the batch it was traced with
+        tokens = torch.cat([self.body.class_token.expand(patches.shape[0], -1, -1), patches], 1)
         tokens = encoder.dropout(tokens + encoder.pos_embedding)
         for layer in encoder.layers[:-1]:
             tokens = layer(tokens)
@@ -186,7 +187,7 @@ class TorchvisionVit(TorchvisionBackbone):
         tokens = self._before_last(pictures)
         side = self.size // self.body.patch_size
         self._beside[:] = [tokens[:, :1]]
-        return tokens[:, 1:].transpose(1, 2).reshape(len(tokens), -1, side, side)
+        return tokens[:, 1:].transpose(1, 2).reshape(tokens.shape[0], -1, side, side)
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
         tokens = torch.cat([self._beside.pop(), maps.flatten(2).transpose(1, 2)], 1)
