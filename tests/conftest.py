@@ -22,3 +22,8 @@ def _home_of_the_session(tmp_path_factory):
 def _english(monkeypatch):
     """Sentences are compared in one language."""
     monkeypatch.setenv("OMMA_LANG", "en")
+
+
+def pytest_addoption(parser):
+    """`--grid-out FILE`: where test_grid.py writes the task × verb table."""
+    parser.addoption("--grid-out", default=None, help="write the task × verb table here (docs/grid.json)")

@@ -81,16 +81,16 @@ def command_of(verb: str) -> click.Command:
 
 
 def _positional(parameter: Parameter, among: Any) -> bool:
-    """A word without a flag: what has no default, and whatever stands before a `*rest`."""
-    variadic = any(p.kind is Parameter.VAR_POSITIONAL for p in among.values())
+    """A word without a flag: what has no default, and what stands before a `*` or a `*rest`."""
+    starred = any(p.kind in (Parameter.VAR_POSITIONAL, Parameter.KEYWORD_ONLY) for p in among.values())
     if parameter.kind is Parameter.VAR_POSITIONAL:
         return True
-    return parameter.kind is Parameter.POSITIONAL_OR_KEYWORD and (parameter.default is Parameter.empty or variadic)
+    return parameter.kind is Parameter.POSITIONAL_OR_KEYWORD and (parameter.default is Parameter.empty or starred)
 
 
 def _parameter(parameter: Parameter, positional: bool) -> click.Parameter:
     needed = parameter.default is Parameter.empty
-    kind, shown = _kind(parameter), metavar(parameter)
+    kind, shown = _kind(parameter), metavar(parameter, positional)
     default: dict[str, Any] = {} if needed else {"default": parameter.default}  # click takes a default of None for one
     if parameter.kind is Parameter.VAR_POSITIONAL:
         return click.Argument([parameter.name], nargs=-1, required=parameter.name != "settings", type=kind, metavar=shown)
@@ -123,13 +123,13 @@ def _kind(parameter: Parameter) -> Kind:
     return Kind("float" if "float" in names else "int" if "int" in names and "str" not in names else "str")
 
 
-def metavar(parameter: Parameter) -> str:
+def metavar(parameter: Parameter, positional: bool = False) -> str:
     """How a value is shown in the usage line."""
     if parameter.name == "settings":
         return "key=value …"
     if parameter.kind is Parameter.VAR_POSITIONAL:
         return parameter.name.upper().removesuffix("S") + " …"
-    if parameter.kind is not Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty:
+    if positional:
         return parameter.name.upper()
     kind = _kind(parameter)
     return "|".join(kind.choices) or {"int": "N", "float": "X"}.get(kind.name, parameter.name.rstrip("_").upper())
