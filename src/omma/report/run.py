@@ -22,8 +22,11 @@ from omma.words import LANGUAGES, both, room, say
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
+    from omma.checks.findings import Findings
 
 MOST_CLASSES, MOST_FILES = 200, 12
+# A report looks through data of this many pixels and pictures itself: a few seconds.
+PIXELS, PICTURES = 100_000_000, 5_000
 
 
 def write_report(run: Path, bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, watch: Watch | None = None) -> Path:
@@ -38,7 +41,8 @@ def write_report(run: Path, bundle: Bundle, evaluation: Evaluation | None, datas
     Raises:
         DiskError: the page cannot be written.
     """
-    return write_page(Path(run) / "report.html", bundle, evaluation, dataset, watch, events_of(Path(run)))
+    found = _looked_at(dataset, bundle.card.get("fingerprint", {}), watch)
+    return write_page(Path(run) / "report.html", bundle, evaluation, dataset, watch, events_of(Path(run)), found)
 
 
 def write_page(
@@ -48,12 +52,13 @@ def write_page(
     dataset: Dataset,
     watch: Watch | None = None,
     events: list[dict] | None = None,
+    found: Findings | None = None,
 ) -> Path:
     """The page at `path` (a folder gets `report.html`); the run's curves are on it where `events` or the bundle's run has them."""
     path = path / "report.html" if path.is_dir() or path.suffix.lower() not in (".html", ".htm") else path
     if events is None:
         events = events_of(bundle.path.parent) if bundle.path else []
-    text = page(bundle, evaluation, dataset, events).html()
+    text = page(bundle, evaluation, dataset, events, found).html()
     partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +69,7 @@ def write_page(
     return path
 
 
-def page(bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, events: list[dict]) -> Page:
+def page(bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, events: list[dict], found: Findings | None = None) -> Page:
     """The page itself, not yet written."""
     card = bundle.json()
     where = str(evaluation.data if evaluation else card.get("data", {}).get("where", dataset.root))
@@ -72,6 +77,7 @@ def page(bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, events
     made = Page(_fill("report.title", task=_task_word(card["task"]), data=Path(where).name or where), lead)
     _summary(made, evaluation, events, card)
     _data(made, evaluation, dataset, card)
+    _checked(made, found, str(card.get("data", {}).get("where", dataset.root)))
     _curves(made, bundle, events)
     if evaluation is not None:
         _scores(made, evaluation)
@@ -168,7 +174,34 @@ def _data(made: Page, evaluation: Evaluation | None, dataset: Dataset, card: dic
         made.table([(row.where, twin(row.reason)) for row in refused[:MOST_FILES]], (both("report.file"), both("report.reason")))
     if evaluation and evaluation.unlabelled:
         made.text(both("evaluate.unlabelled", count=f"{evaluation.unlabelled:,}"), "note")
-    made.text(both("report.data.check", data=str(told.get("where", dataset.root))), "quiet")
+
+
+def _looked_at(dataset: Dataset, look: dict[str, Any], watch: Watch | None) -> Findings | None:
+    """What `omma check` finds, where looking takes a few seconds; larger data is left to a person's own call."""
+    from omma.checks.findings import inspect
+
+    side = [look.get(key, {}).get("median", 10_000) for key in ("width", "height")]
+    if len(dataset) * side[0] * side[1] > PIXELS or len(dataset) > PICTURES:
+        return None
+    try:
+        return inspect(dataset, str(dataset.root), watch or Watch())
+    except OmmaError:
+        return None
+
+
+def _checked(made: Page, found: Findings | None, data: str) -> None:
+    """Findings of `omma check` in both languages, the faults first."""
+    if found is None:
+        made.text(both("report.data.check", data=data), "quiet")
+        return
+    made.heading(both("report.data.findings"))
+    if not found.findings:
+        made.text(both("report.data.sound"), "good")
+    for finding in found.findings:
+        what, do = finding.texts()
+        made.text({t: f"{what[t]} — {do[t]}" for t in LANGUAGES}, "warn" if finding.severity == "fault" else "note")
+        names = finding.names(found.seen.dataset)
+        made.text(", ".join(names[:MOST_FILES]) + (" …" if len(names) > MOST_FILES else ""), "quiet")
 
 
 def _classes(made: Page, dataset: Dataset) -> None:
@@ -273,7 +306,9 @@ def _parts(made: Page, evaluation: Evaluation) -> None:
             value, _, between = shown(scores[key.removesuffix("_macro")], evaluation.metrics[key]).partition(" (")
             cells.append(charts.Markup(f"{value}<small>{between.removesuffix(')')}</small>"))
         lead = scores[short]
-        rows.append([*cells, charts.bar(lead.value, lead.low, lead.high) if evaluation.metrics[first].scale == "share" else ""])
+        rows.append(
+            [*cells, charts.bar(lead.value, lead.low, lead.high) if evaluation.metrics[first].scale in ("share", "below_one") else ""]
+        )
     header = [both("report.number" if numbers else "report.class"), *(_part_name(key) for key in keys), ""]
     made.table(rows, header, "quality")
 
