@@ -2,9 +2,9 @@
 
     python benchmarks/compressed.py RUN --data cifar10 [--budget 5min] [--max-drop 0.5] [--rounds 5]
 
-RUN is a run folder (for the CIFAR row: `omma train cifar10 model=quick`). The copy is made by `omma compress`, opened again as anybody would
-open it, and measured once more beside every float32 runtime that is installed: each in a process of its own, one after the other, round by
-round; the best round counts, for both sides. The score of both on the held-out part is measured by the runtime that was timed.
+RUN is a run folder (for the CIFAR row: `omma train cifar10 model=quick`). The copy is made by `omma compress`, opened again as anybody
+would open it, and measured once more beside every float32 runtime that is installed: each in a process of its own, one after the other,
+round by round; the best round counts, for both sides. The score of both on the held-out part is measured by the runtime that was timed.
 """
 
 from __future__ import annotations

@@ -245,7 +245,8 @@ def main() -> None:
     done = tally.answered / words.seconds
     rows = {
         "capacity, answers/s": capacity, "sent": sent, "answered": tally.answered, "wrong": tally.wrong + calm.wrong,
-        "refused (429)": tally.refused, "late (503)": tally.late, "failed": len(tally.failed), "refusals without Retry-After": tally.no_retry_after,
+        "refused (429)": tally.refused, "late (503)": tally.late,
+        "failed": len(tally.failed), "refusals without Retry-After": tally.no_retry_after,
         "goodput / capacity": done / capacity, "refusal p50, ms": percentile(tally.refusal_seconds, 0.5),
         "refusal p99, ms": percentile(tally.refusal_seconds, 0.99), "refusal max, ms": percentile(tally.refusal_seconds, 1.0),
         "answer p50, ms": percentile(tally.answer_seconds, 0.5), "answer p99, ms": percentile(tally.answer_seconds, 0.99),
