@@ -17,9 +17,16 @@ from omma.tasks.task import Task
 
 
 def steps_in(
-    seconds: float, task: Task, players: Players, batches: Batches, recipe: Recipe, machine: Machine, validate: Validate | None
+    seconds: float,
+    task: Task,
+    players: Players,
+    batches: Batches,
+    recipe: Recipe,
+    machine: Machine,
+    validate: Validate | None,
+    looks: float,
 ) -> tuple[int, dict[str, float]]:
-    """How many steps fit into `seconds`, validations included, and what was measured (seconds).
+    """How many steps fit into `seconds`, `looks` validations (and what is worth as much) included, and what was measured (seconds).
 
     The timing itself is paid from the budget. Networks, optimizers and chance are left as they were.
     """
@@ -47,6 +54,6 @@ def steps_in(
         look = time.monotonic() - start
     if machine.device.type == "cuda":
         torch.cuda.empty_cache()
-    left = seconds - (time.monotonic() - began) - recipe.get("evals", 10) * look
+    left = seconds - (time.monotonic() - began) - looks * look
     measured = {"step_seconds": step, "validation_seconds": look}
     return machine.agree(max(1, int(left / step))), machine.agree(measured)

@@ -32,7 +32,7 @@ from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, decide, from_bundle, ready
 from omma.words import say
 
-RESERVE = 0.06  # share of a timed budget kept for scoring, packing and the report
+RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,9 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
         watch.step(say("train.measuring"), 0)
         deadline = scene.began + budget.amount * share * (1 - RESERVE)
         left = deadline - time.monotonic()
-        total, measured = steps_in(max(1.0, left), task, made.players, made.batches, recipe, machine, made.validate)
+        looks, fixed = ending(dataset, recipe)
+        total, measured = steps_in(max(1.0, left - fixed), task, made.players, made.batches, recipe, machine, made.validate, looks)
+        deadline -= fixed + (looks - recipe.get("evals", 10)) * measured["validation_seconds"]
         watch.end(say("train.measuring"))
         watch.say(say("train.seconds_left", total=total, step=measured["step_seconds"], look=measured["validation_seconds"]))
     else:
@@ -111,6 +113,15 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
     plan = {"pictures": len(dataset), "names": len(dataset.names), "task": recipe.task, "model": recipe.model, "size": recipe.size}
     watch.say(say("train.plan", **plan, total=total, epochs=epochs, split=dataset.how_split))
     return go(run, made, facts, scene, deadline, None)
+
+
+def ending(dataset: Dataset, recipe: Recipe) -> tuple[float, float]:
+    """What judging costs: (validations, and what is worth as much, in the whole run; seconds for intervals and report)."""
+    counts = dataset.counts()
+    val, test, train = (counts.get(part, 0) for part in ("val", "test", "train"))
+    copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
+    looks = recipe.get("evals", 10) + 1 + ((2 * val + test) * copies + min(2000, train)) / max(1, val)
+    return looks, 3.0 + 1e-3 * (test or val)
 
 
 def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
@@ -237,7 +248,7 @@ def labelled(dataset: Dataset) -> None:
     dataset.samples = [s for s in dataset.samples if s.truth is not None]
     if dataset.task is None or not dataset.samples:
         raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
-    if dataset.task == "classify" and len({s.truth.label for s in dataset.samples}) < 2:  # type: ignore[union-attr]
+    if len({str(s.truth.json()) for s in dataset.samples if s.truth is not None}) < 2:
         raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)
 
 
