@@ -120,7 +120,7 @@ def ending(dataset: Dataset, recipe: Recipe) -> tuple[float, float]:
     counts = dataset.counts()
     val, test, train = (counts.get(part, 0) for part in ("val", "test", "train"))
     copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
-    looks = recipe.get("evals", 10) + 1 + ((2 * val + test) * copies + min(2000, train)) / max(1, val)
+    looks = recipe.get("evals", 10) + 1 + ((val + test) * copies + min(2000, train)) / max(1, val)
     return looks, 3.0 + 1e-3 * (test or val)
 
 

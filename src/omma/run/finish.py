@@ -6,6 +6,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from omma.bundle import Bundle, versions
@@ -21,8 +22,8 @@ from omma.run.verdict import verdict
 from omma.words import say
 
 
-def best_nets(run: RunFolder, made: Ready) -> dict[str, torch.nn.Module]:
-    """The judged networks of the best step (the last one where nothing was held out)."""
+def best_nets(run: RunFolder, made: Ready) -> float | None:
+    """Put the judged networks of the best step (the last one where nothing was held out) in place; returns their validation score."""
     keep = run.keep
     last = keep.latest()
     assert last is not None
@@ -32,23 +33,39 @@ def best_nets(run: RunFolder, made: Ready) -> dict[str, torch.nn.Module]:
         rows = found.tensors.get(f"average-{who}", found.tensors[f"net-{who}"])
         net.load_state_dict({key: value for key, value in rows.items() if key != "average.steps"})
         net.eval()
-    return made.players.nets
+    return last.state["best"]
 
 
-def operating_point(bundle: Bundle, made: Ready, split: str = "val") -> dict[str, Any]:
-    """Temperature and thresholds from the validation part; {} where there is none."""
+def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
+    """Set the bundle's operating point, and its views of test time: averaging stays only where validation is answered no worse with it.
+
+    Args:
+        plain: the score of validation without averaging; higher is better.
+    """
     usable = set(made.batches.frames.usable)
-    places = [i for i, s in enumerate(made.dataset.samples) if s.split == split and i in usable]
+    places = [i for i, s in enumerate(made.dataset.samples) if s.split == "val" and i in usable]
     if not places:
-        return {}
+        return
+    truths = [made.dataset.samples[i].truth for i in places]
+    tensors = asked(bundle, made, places)
+    if made.views.tta != "none" and made.recipe.origin.get("tta") != "you" and plain is not None:
+        metric = next(iter(made.task.metrics().values()))
+        answers = made.task.decode(made.task.answer.operate(tensors, {}))
+        value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
+        if (value if metric.better == "higher" else -value) < plain:
+            bundle.views = made.views = replace(made.views, tta="none")
+            made.recipe.tta = "none"
+            bundle.card["recipe"] = made.recipe.json()
+            tensors = asked(bundle, made, places)
+    bundle.point = made.task.answer.fit(tensors, made.task.answer.tensors(truths, made.task.names))
+
+
+def asked(bundle: Bundle, made: Ready, places: list[int]) -> dict[str, torch.Tensor]:
+    """Tensors of `infer` about these places, on the CPU."""
     pipeline = bundle.pipeline()
-    rows: list[dict[str, torch.Tensor]] = []
     with torch.inference_mode():
-        for batch in batches_of_frames(made, places):
-            rows.append({key: value.float().cpu() for key, value in pipeline.infer(batch).items()})
-    tensors = {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
-    truth = made.task.answer.tensors([made.dataset.samples[i].truth for i in places], made.task.names)
-    return made.task.answer.fit(tensors, truth)
+        rows = [{key: value.float().cpu() for key, value in pipeline.infer(frames).items()} for frames in batches_of_frames(made, places)]
+    return {key: torch.cat([row[key] for row in rows]) for key in rows[0]}
 
 
 def batches_of_frames(made: Ready, places: list[int], size: int = 128):
@@ -58,22 +75,9 @@ def batches_of_frames(made: Ready, places: list[int], size: int = 128):
         yield made.batches.frames.get(torch.tensor(places[start : start + size])).to(device)
 
 
-def views_that_help(bundle: Bundle, made: Ready) -> Bundle:
-    """Without averaging over views where validation is answered better without, unless a person asked for it."""
-    if made.views.tta == "none" or made.recipe.origin.get("tta") == "you":
-        return bundle
-    with_views = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views, averaged=True)
-    plain = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views)
-    if with_views and plain and with_views(bundle.nets)[0] < plain(bundle.nets)[0]:
-        bundle.views = made.views = replace(made.views, tta="none")
-        made.recipe.tta = "none"
-        bundle.card["recipe"] = made.recipe.json()
-    return bundle
-
-
 def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
     """The bundle of a finished run, operating point fitted, not yet scored or saved."""
-    nets = best_nets(run, made)
+    plain = best_nets(run, made)
     card: dict[str, Any] = {
         "model": made.recipe.model,
         "model_settings": made.recipe.model_settings,
@@ -90,8 +94,8 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
         },
         "versions": versions() | {"threads": str(machine.threads), "world": str(machine.world)},
     }
-    bundle = views_that_help(Bundle(made.task, dict(nets), made.views, {}, card), made)
-    bundle.point = operating_point(bundle, made)
+    bundle = Bundle(made.task, dict(made.players.nets), made.views, {}, card)
+    fit_on_validation(bundle, made, plain)
     return bundle
 
 

@@ -131,13 +131,11 @@ def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
 
 def validator(
     task: Task, dataset: Dataset, usable: set[int], batches: Batches, views: Views, split: str = "val", most: int | None = None,
-    averaged: bool = False,
 ) -> Validate | None:  # fmt: skip
-    """Scores networks on one part: the first metric decides, the mean loss is told beside it. None where the part is empty.
+    """Scores networks on one part, without averaging over views: the first metric decides, the mean loss is told beside it. None where the part is empty.
 
     Args:
         most: look at so many pictures at most, evenly chosen.
-        averaged: over the views of test time; while learning the plain view is enough.
     """
     places = [i for i, s in enumerate(dataset.samples) if s.split == split and i in usable]
     if most is not None and len(places) > most:
@@ -148,7 +146,7 @@ def validator(
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
-        pipeline = Pipeline(task, nets, views if averaged else replace(views, tta="none"), {}).eval()
+        pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
         answers, loss, seen = [], 0.0, 0
         with torch.inference_mode():
             for batch in batches.plain(places):

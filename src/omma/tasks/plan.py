@@ -65,7 +65,17 @@ def _view(width: float, height: float, small: bool, recipe: Recipe) -> dict[str,
 
 def _learning(train: int, quick: bool, recipe: Recipe) -> dict[str, Any]:
     """Batch, optimizer and schedule by how much there is to learn from."""
-    batch = 256 if train >= 20_000 else 128 if train >= 4_000 else 64 if train >= 1_000 else 32 if train >= 300 else 16
+    batch = (
+        (512 if recipe.preset == "best" else 256)
+        if train >= 20_000
+        else 128
+        if train >= 4_000
+        else 64
+        if train >= 1_000
+        else 32
+        if train >= 300
+        else 16
+    )
     batch = min(batch if quick else min(batch, 128), max(1, train))
     optimizer = recipe.optimizer or ("muon" if quick else "adamw" if "/" in str(recipe.model) else "nesterov")
     values: dict[str, Any] = {"optimizer": optimizer, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.1} | RATES[optimizer]
