@@ -100,6 +100,8 @@ def test_pictures_without_labels_get_an_answer_that_helps(tmp_path: Path) -> Non
     assert all(word in text for word in ("12 pictures without labels", "omma predict", "labels.csv", "too few"))
     many = open_data(put(tmp_path / "images-only", *(f"images/{i}.png" for i in range(30))))
     assert many.task is None and not any("too few" in note for note in many.notes)
+    parts = open_data(put(tmp_path / "parts", "train/1.png", "test/2.png"))
+    assert parts.task is None and parts.counts() == {"train": 1, "test": 1}
 
 
 def test_nothing_usable_says_what_was_found(tmp_path: Path) -> None:

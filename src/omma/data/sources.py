@@ -148,9 +148,9 @@ def _bring(source: Source, folder: Path, watch: Watch) -> None:
                     shutil.copyfile(path, partial / file.name)
                 if mine:
                     path.unlink(missing_ok=True)
+            _confirm(source, partial)
         else:
             origins["members"] = str(repacked)
-        _confirm(source, partial)
         stamp = {"source": source.name, "origins": origins, "published": source.published, "licence": source.licence}
         (partial / "source.json").write_text(json.dumps(stamp, ensure_ascii=False, indent=1), "utf-8")
         archive.settle(partial, folder)

@@ -66,7 +66,7 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
             counts[label] += 1
             samples.append(Sample(picture.relative_to(path).as_posix(), picture, truth=Label(label), split=split))
     if not samples:
-        return _unlabelled(path, rows, {"0": 0} if cut == 0 else {})
+        return _unlabelled(path, rows)
     names = in_order(set(counts))
     notes = _notes(path, counts, names, aside, cut, tops)
     return Dataset(sorted(samples, key=lambda sample: sample.id), names, "classify", path, "folders", notes=notes)
@@ -98,15 +98,15 @@ def in_order(names: set[str]) -> list[str]:
     return sorted(names, key=int) if all(name.isdecimal() for name in names) else sorted(names)
 
 
-def _unlabelled(path: Path, rows: list[tuple[Path, list[str]]], splits: dict | None = None) -> Dataset:
-    """Pictures without labels, and what can be done with them."""
+def _unlabelled(path: Path, rows: list[tuple[Path, list[str]]]) -> Dataset:
+    """Pictures without labels, and what can be done with them; folders called train, val and test still are parts."""
     kinds = Counter(picture.suffix.lower().lstrip(".") for picture, _ in rows)
     shown = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(5))
     notes = [say("formats.unlabelled", count=len(rows), kinds=shown), say("formats.unlabelled_fix", path=path)]
     if len(rows) <= A_DOZEN:
         notes.append(say("formats.a_dozen", count=len(rows)))
     samples = [
-        Sample("/".join(parts), picture, split=SPLITS.get(parts[0].lower()) if splits is not None and len(parts) > 1 else None)
+        Sample(picture.relative_to(path).as_posix(), picture, split=SPLITS.get(parts[0].lower()) if len(parts) > 1 else None)
         for picture, parts in rows
     ]
     return Dataset(sorted(samples, key=lambda sample: sample.id), [], None, path, "folders", notes=notes)
