@@ -132,7 +132,8 @@ def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
 def validator(
     task: Task, dataset: Dataset, usable: set[int], batches: Batches, views: Views, split: str = "val", most: int | None = None,
 ) -> Validate | None:  # fmt: skip
-    """Scores networks on one part, without averaging over views: the first metric decides, the mean loss is told beside it. None where the part is empty.
+    """Scores networks on one part, not averaged over views; None where the part is empty. The first metric decides, the mean loss is told
+    beside it.
 
     Args:
         most: look at so many pictures at most, evenly chosen.
