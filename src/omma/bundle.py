@@ -31,7 +31,7 @@ from omma.engine.pipeline import Pipeline
 from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.network import Network, build
 from omma.recipe import Recipe
-from omma.tasks.task import Task
+from omma.tasks.task import Batch, Task
 from omma.words import say
 
 MAX_JSON, MAX_HEADER, MAX_TENSORS, MAX_SETTING = 4 << 20, 4 << 20, 20_000, 1 << 16
@@ -229,6 +229,13 @@ def _plain(card: dict[str, Any], path: Path) -> None:
         or len(set(names)) != len(names)
     ):
         raise BundleError(say("bundle.bad_names"), path)
+    for name, value in card.get("operating_point", {}).items():
+        values = value if isinstance(value, list) else [value]
+        if len(values) > MAX_SETTING or not all(type(v) in (int, float) and abs(v) < 1e9 for v in values):
+            raise BundleError(say("bundle.absurd", key=f"operating_point.{name[:60]}"), path)
+    warmth = card.get("operating_point", {}).get("temperature", 1)
+    if isinstance(warmth, list) or warmth <= 0:
+        raise BundleError(say("bundle.absurd", key="operating_point.temperature"), path)
     for key in ("model_settings", "views"):
         for name, value in card.get(key, {}).items():
             values = value if isinstance(value, list) else [value]
@@ -246,11 +253,13 @@ def _inside(folder: Path, path: Path) -> None:
         raise BundleError(say("bundle.missing_file", file=path.name), folder)
 
 
-def _weights(folder: Path, card: dict[str, Any]) -> bytes:
-    """The checked bytes of the weights file."""
+def _weights(folder: Path, card: dict[str, Any], most: int) -> bytes:
+    """The checked bytes of the weights file, which cannot be longer than a header and the `most` bytes of the network's tensors."""
     path = folder / "weights.safetensors"
     _inside(folder, path)
     size = path.stat().st_size
+    if size > most + MAX_HEADER:
+        raise BundleError(say("bundle.too_large", size=size, cap=most + MAX_HEADER), path)
     with path.open("rb") as file:
         head = int.from_bytes(file.read(8), "little")
         if head > min(MAX_HEADER, size):
@@ -278,6 +287,13 @@ def _network(card: dict[str, Any], task: Task, views: Views) -> Network:
     return net
 
 
+def _answers(task: Task, point: dict[str, Any]) -> None:
+    """Settings and operating point go together: the arithmetic of an answer is done once, on a network's output of zeros."""
+    nothing = {"net": lambda pictures: torch.zeros(len(pictures), task.outputs)}
+    tensors = task.infer(nothing, Batch(torch.zeros(1, 1, 1, 1)))  # type: ignore[arg-type]
+    task.decode(task.answer.operate(tensors, point))[0].settle(point)
+
+
 def open(where: str | Path, device: str = "cpu") -> Bundle:
     """A trained model, checked and ready; `where` is a bundle folder or a run folder (its best).
 
@@ -287,16 +303,30 @@ def open(where: str | Path, device: str = "cpu") -> Bundle:
     folder = locate(where)
     card = read_card(folder)
     try:
-        task = catalog.find("tasks", card["task"])(card["names"], **card.get("task_settings", {}))
+        kind = catalog.find("tasks", card["task"])
+        for key in card.get("task_settings", {}).keys() - kind.SETTINGS.keys():
+            raise BundleError(say("bundle.unknown_key", key=f"task_settings.{key[:60]}"), folder)
+        task = kind(card["names"], **card.get("task_settings", {}))
         views = Views.from_json(card["views"])
         with torch.device("meta"):  # no memory yet: the shapes must fit first
             shapes = {f"net.{key}": (t.shape, t.dtype) for key, t in _network(card, task, views).state_dict().items()}
-    except (OmmaError, AssertionError, TypeError, ValueError, KeyError, RuntimeError, OverflowError, MemoryError) as error:
+        _answers(task, card.get("operating_point", {}))
+    except (
+        OmmaError,
+        AssertionError,
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         raise BundleError(
             say("bundle.cannot_build", reason=str(error).splitlines()[0][:200] if str(error) else type(error).__name__), folder
         ) from None
     try:
-        tensors = load(_weights(folder, card))
+        tensors = load(_weights(folder, card, sum(shape.numel() * dtype.itemsize for shape, dtype in shapes.values())))
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise BundleError(say("bundle.bad_weights", reason=str(error)[:200]), folder / "weights.safetensors") from None
     if card.get("runtime", {}).get("file"):

@@ -37,7 +37,7 @@ def _flat(table: dict, prefix: str = "") -> dict[str, str]:
     return rows
 
 
-def say(key: str, tongue: str | None = None, **values: object) -> str:
+def say(key: str, tongue: str | None = None, /, **values: object) -> str:
     """The sentence for `room.key…` in the reader's language, its `{placeholders}` filled in.
 
     >>> say("errors.unknown_name", "en", kind="task", name="clasify", close="classify")
@@ -50,6 +50,6 @@ def say(key: str, tongue: str | None = None, **values: object) -> str:
     return sentence.format(**values) if values else sentence
 
 
-def both(key: str, **values: object) -> dict[str, str]:
+def both(key: str, /, **values: object) -> dict[str, str]:
     """The sentence in every language: for reports that switch in place."""
     return {tongue: say(key, tongue, **values) for tongue in LANGUAGES}
