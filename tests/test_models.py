@@ -144,8 +144,17 @@ def test_did_you_mean(name, close):
         build(name, channels=3, size=32, outputs=2)
 
 
+def test_examples_exist():
+    from omma.models.backbone import EXAMPLES, names
+
+    assert {name for name in EXAMPLES if name.startswith("torchvision/")} <= set(names("torchvision"))
+
+
 def test_names_of_timm():
     pytest.importorskip("timm")
+    from omma.models.backbone import EXAMPLES, names
+
+    assert {name for name in EXAMPLES if name.startswith("timm/")} <= set(names("timm"))
     for name in ("timm/resnet81", "timm/hf-hub:someone/something"):
         with pytest.raises(OmmaError):
             build(name, channels=3, size=32, outputs=2)

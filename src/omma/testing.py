@@ -54,6 +54,7 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
         maps, features, answers = net.maps(pictures), net.features(pictures), net(pictures)
         assert maps.dim() == 4 and len(maps) == 3, f"maps gives {tuple(maps.shape)}, not (B, D, h, w)"
         assert features.dim() == 2, f"features gives {tuple(features.shape)}, not (B, F)"
+        torch.testing.assert_close(net.pool(maps), features, rtol=1e-4, atol=1e-5, msg="features is not pool(maps)")
         torch.testing.assert_close(net.head(features), answers, msg="forward is not head(features)")
         torch.testing.assert_close(
             net(pictures[1:2]), answers[1:2], rtol=1e-4, atol=1e-5, msg="a picture's answer depends on its neighbours"

@@ -67,6 +67,8 @@ class Frames:
             self._store, self._mapped = torch.from_numpy(self._on_disk(cache, shape)), True
         else:
             self._look()
+        if not self.lazy:
+            self._pool.shutdown()
         if dataset.samples and not self.usable:
             raise DataError(
                 say("views.all_refused", count=len(dataset), first=f"{self.refused[0].where}: {self.refused[0].reason}"), dataset.root

@@ -17,6 +17,17 @@ from omma.words import say
 
 T = TypeVar("T")
 FAMILIES = ("timm", "torchvision")
+# A few to begin with, from light to heavy; `names` lists all.
+EXAMPLES = {
+    "torchvision/mobilenet_v3_small": "light, for phones and boards",
+    "torchvision/shufflenet_v2_x1_0": "light, fast on a CPU",
+    "torchvision/resnet18": "the usual first choice",
+    "timm/resnet50": "the usual second one",
+    "timm/convnext_tiny": "a modern convolutional network",
+    "timm/vit_small_patch16_224": "a vision transformer",
+    "torchvision/efficientnet_b0": "accurate for its size, slow to train",
+    "torchvision/alexnet": "of historical interest",
+}
 
 
 class Backbone(Network):
@@ -100,7 +111,7 @@ def build(name: str, *, channels: int, size: int, outputs: int) -> Network:
     """
     family, _, _ = name.partition("/")
     if family not in FAMILIES:
-        raise catalog.unknown("model", name, [f"{known}/resnet18" for known in FAMILIES])
+        raise catalog.unknown("model", name, list(EXAMPLES))
     library = _library(family)
     if not library.known(name):
         raise catalog.unknown("model", name, library.names())
