@@ -6,7 +6,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-from omma.checks.conflicts import told
+from omma.checks.conflicts import classes
 from omma.checks.finding import Finding, Seen
 from omma.data.decode import PICTURE_SUFFIXES, hidden
 from omma.data.sample import Dataset
@@ -16,15 +16,16 @@ DEEP = 3  # levels below the root at which class folders lie
 
 
 def balance(seen: Seen) -> Iterator[Finding]:
+    """`few`, `unlabelled`, and how the classes share the pictures."""
     dataset = seen.dataset
     if len(dataset) < FEW_ALTOGETHER:
         yield Finding("few", "advice", {"pictures": len(dataset), "want": FEW_ALTOGETHER}, files=[str(dataset.root)])
     if dataset.task is None:
         yield Finding("unlabelled", "advice", places=range(len(dataset)))
-    if dataset.task is None or dataset.task == "regress":
+    if not any(classes(sample) for sample in dataset.samples):
         return
     counts = Counter(dict.fromkeys(dataset.names, 0))
-    counts.update(name for sample in dataset.samples for name in told(sample))
+    counts.update(name for sample in dataset.samples for name in classes(sample))
     empty = sorted([name for name in counts if not counts[name]] + _empty_folders(dataset))
     if empty:
         yield Finding("empty_class", "advice", {"names": _shown(empty)}, files=empty)

@@ -12,6 +12,7 @@ GREY, MIXED = 1.5, 0.02  # mean levels between channels; share of the rarer kind
 
 
 def channels(seen: Seen) -> Iterator[Finding]:
+    """`channels`: grey pictures among coloured ones, or the other way round."""
     looks = seen.looks
     known = looks.readable()
     grey = known & (looks.colour < GREY)

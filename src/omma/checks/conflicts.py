@@ -31,6 +31,11 @@ def _labels(samples: Sequence[Sample], groups: Sequence[Sequence[int]]) -> dict[
     return {samples[i].id: ", ".join(told(samples[i])) for group in groups for i in group}
 
 
+def classes(sample: Sample) -> list[str]:
+    """The class names of a truth; none where it is numbers."""
+    return [] if sample.truth is None or sample.truth.kind == "numbers" else told(sample)
+
+
 def told(sample: Sample) -> list[str]:
     """A truth in a few words."""
     row = sample.truth.json() if sample.truth is not None else {}

@@ -6,15 +6,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 
-from omma.checks.conflicts import told
+from omma.checks.conflicts import classes
 from omma.checks.finding import Finding, Seen
 
 
 def label_text(seen: Seen) -> Iterator[Finding]:
     """`label_variants`: several spellings of one name; `label_blank`: a name with spaces around it or invisible signs in it."""
-    if seen.dataset.task is None or seen.dataset.task == "regress":
-        return
-    count = Counter(name for sample in seen.dataset.samples for name in told(sample))
+    count = Counter(name for sample in seen.dataset.samples for name in classes(sample))
     spellings: dict[str, list[str]] = {}
     for name in sorted(count):
         spellings.setdefault(plain(name), []).append(name)

@@ -8,6 +8,7 @@ from omma.checks.finding import Finding, Seen
 
 
 def refused(seen: Seen) -> Iterator[Finding]:
+    """`refused`: files and rows that cannot be used, each with its reason."""
     rows = seen.dataset.refused
     if rows:
         yield Finding("refused", "fault", files=[row.where for row in rows], reasons={row.where: row.reason for row in rows})

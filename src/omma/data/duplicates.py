@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from omma.data.alike import alike_pairs
+from omma.data.likeness.alike import alike_pairs
 from omma.data.looks import Looks, look_over
 from omma.data.sample import Dataset
 from omma.progress import Watch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from omma.checks.conflicts import told
+from omma.checks.conflicts import classes, told
 from omma.checks.finding import Finding
 from omma.data.decode import to_rgb8
 from omma.errors import DataError
@@ -31,9 +31,9 @@ def dataset_page(found: Findings) -> Page:
     for finding in found.findings:
         _finding(page, finding, found)
     page.section(both("check.seen")).facts(_facts(found))
-    if classes := Counter(name for sample in seen.dataset.samples for name in told(sample) if seen.dataset.task != "regress"):
+    if shares := Counter(name for sample in seen.dataset.samples for name in classes(sample)):
         page.heading(both("check.balance"))
-        page.table([(name, n) for name, n in classes.most_common(NAMES)], (both("check.class_head"), both("check.count_head")))
+        page.table([(name, n) for name, n in shares.most_common(NAMES)], (both("check.class_head"), both("check.count_head")))
     return page
 
 

@@ -1,0 +1,1 @@
+"""When two pictures are near-duplicates: resized, recompressed, mirrored or cropped copies."""
