@@ -221,6 +221,18 @@ def test_a_run_without_a_held_out_part_says_so(made, tmp_path):
     assert say("report.no_score", "en") in text and say("report.section.scores", "en") not in text
 
 
+def test_a_run_on_small_data_says_what_check_says(made, tmp_path):
+    """A leak planted after the split is told in both languages; larger data is left to `omma check`."""
+    model, dataset = bundles.open(made[2]), open_data(str(made[2].parent / "photos"))
+    assert "What omma check says" not in write_report(tmp_path, model, None, parts(dataset)).read_text("utf-8")
+    model.card["fingerprint"] = {"width": {"median": 10, "min": 10, "max": 10}, "height": {"median": 12, "min": 12, "max": 12}}
+    one = dataset.samples[0].path
+    dataset.samples[1].path, dataset.samples[0].split, dataset.samples[1].split = one, "test", "train"
+    text = write_report(tmp_path, model, None, dataset).read_text("utf-8")
+    assert say("report.data.findings", "zh") in text
+    assert dataset.samples[1].id.replace("<", "&lt;").replace(">", "&gt;") in text
+
+
 def test_a_page_that_cannot_be_written_is_a_disk_error(made, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DiskError, match=re.escape("report")):
