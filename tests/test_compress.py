@@ -359,3 +359,10 @@ def test_the_watch_is_told(shop, trained):
     shop.watch = Ear()
     prune(shop, trained)
     assert lines
+
+
+def test_fine_tuning_fits_into_minutes_too(trained, shop):
+    from omma.compressors.prune import prune
+
+    shop.budget = Budget("seconds", 1.0)
+    assert prune(shop, trained).card["surgery"]

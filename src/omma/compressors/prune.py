@@ -131,11 +131,11 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
     machine.place(net)
     teacher = machine.place(copy.deepcopy(bundle.net))
     batches = Batches(shop.frames, shop.dataset, task, bundle.views, recipe, device=machine.device)
-    validate = validator(task, shop.dataset, set(shop.frames.usable), batches, bundle.views, machine)
+    validate = validator(task, shop.dataset, set(shop.frames.usable), batches, bundle.views)
     distil: Any = Distil(task, teacher)
     players = Players.gather(distil, net, recipe)
     if shop.budget.kind == "seconds":
-        total, _ = steps_in(shop.budget.amount, distil, players, batches, recipe, machine, validate)
+        total, _ = steps_in(shop.budget.amount, distil, players, batches, recipe, machine, validate, recipe.get("evals", 4))
         total = max(1, min(total, LONGEST * batches.per_epoch))
     else:
         total = shop.budget.steps(batches.per_epoch)
@@ -158,5 +158,5 @@ def tuning(recipe: Recipe) -> Recipe:
     recipe.optimizer = "adamw" if recipe.optimizer in (None, "gd") else recipe.optimizer
     recipe.batch = min(recipe.get("batch", 64), 1024)
     recipe.schedule, recipe.warmup, recipe.evals, recipe.early_stop = "cosine", 0.05, 4, 0
-    recipe.ema, recipe.freeze, recipe.layer_decay = 0.0, False, 1.0
+    recipe.ema, recipe.freeze, recipe.layer_decay, recipe.progressive = 0.0, False, 1.0, 0.0
     return recipe

@@ -16,7 +16,8 @@ from urllib.parse import parse_qsl
 
 from omma.words import say
 
-Scope, Message = dict[str, Any], dict[str, Any]
+Scope = dict[str, Any]
+Message = dict[str, Any]
 OPEN_PATHS = ("/health",)
 SAFE = [
     (b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer"), (b"cache-control", b"no-store"),
