@@ -120,6 +120,14 @@ def test_numbers_are_held_to_their_own_tolerance(frames):
     assert not gate(numbers, eager.run, shift(5e-3), [frames]).ok
 
 
+def test_small_numbers_are_held_to_their_own_range(frames):
+    """A share between 0 and 0.001 that is off by 1e-5 is wrong, though 1e-5 is little."""
+    numbers = bundle_of("regress", centre=[5e-4] * 3, width=[1e-4] * 3)
+    eager = Eager(numbers)
+    assert gate(numbers, eager.run, eager.run, [frames]).ok
+    assert not gate(numbers, eager.run, lambda batch: (t := eager.run(batch)) | {"numbers": t["numbers"] + np.float32(1e-5)}, [frames]).ok
+
+
 def test_no_picture_is_no_proof(bundle):
     assert not gate(bundle, Eager(bundle).run, Eager(bundle).run, []).ok
 

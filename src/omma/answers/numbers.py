@@ -20,10 +20,12 @@ class Numbers(Answer):
     Args:
         numbers: name → value.
         spread: name → predicted standard deviation, same unit (Gaussian likelihood only).
+        scale: name → standard deviation of the number in what was learned from (prediction only): what counts as a small difference.
     """
 
     numbers: dict[str, float]
     spread: dict[str, float] | None = None
+    scale: dict[str, float] | None = None
     kind: ClassVar[str] = "numbers"
 
     def json(self) -> dict[str, Any]:
@@ -43,10 +45,19 @@ class Numbers(Answer):
         return draw.banner(picture, [f"{n} {v:.4g}" + (f" ± {spread[n]:.2g}" if n in spread else "") for n, v in self.numbers.items()])
 
     def same(self, other: Answer, tolerance: float = 1e-4) -> bool:
-        """Equal within `tolerance` of the size of the numbers themselves (at least of 1)."""
+        """Equal within `tolerance` of their range: four standard deviations where `scale` is known, else their own size, at least 1.
+
+        What float32 cannot tell apart is the same.
+        """
         if not isinstance(other, Numbers) or self.numbers.keys() != other.numbers.keys():
             return False
-        return all(abs(v - other.numbers[n]) <= tolerance * max(1.0, abs(v), abs(other.numbers[n])) for n, v in self.numbers.items())
+        scale = self.scale or other.scale
+
+        def near(name: str, mine: float, theirs: float) -> bool:
+            size = max(abs(mine), abs(theirs))
+            return abs(mine - theirs) <= tolerance * (4 * scale[name] if scale else max(1.0, size)) + 5e-7 * size
+
+        return all(near(name, value, other.numbers[name]) for name, value in self.numbers.items())
 
     @classmethod
     def tensors(cls, truths: Sequence[Numbers], names: Sequence[str]) -> dict[str, torch.Tensor]:

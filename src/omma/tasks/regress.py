@@ -65,7 +65,9 @@ class Regress(Task):
             return [dict(zip(self.names, row, strict=True)) for row in rows.tolist()]
 
         spreads = named(tensors["spread"]) if "spread" in tensors else [None] * len(tensors["numbers"])
-        return [Numbers(numbers, spread) for numbers, spread in zip(named(tensors["numbers"]), spreads, strict=True)]
+        width = self.settings["width"]
+        scale = dict(zip(self.names, map(float, width), strict=True)) if len(width) else None
+        return [Numbers(numbers, spread, scale) for numbers, spread in zip(named(tensors["numbers"]), spreads, strict=True)]
 
     def metrics(self):
         from omma.metrics.sets import regression
