@@ -59,7 +59,7 @@ def make(model: str, where: Path) -> None:
 
     torch.manual_seed(0)
     task = Classify([f"c{n}" for n in range(1000)])
-    net = build(model, channels=3, size=224, outputs=1000, pretrained="no").eval()
+    net = build(model, channels=3, size=224, outputs=1000).eval()
     views = Views(224, 3, "squash", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
     Bundle(task, task.nets(net), views, {"temperature": 1.0, "threshold": 0.0}, {"task": "classify", "model": model}).save(where)
 
