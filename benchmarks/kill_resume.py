@@ -80,7 +80,8 @@ def main() -> None:
     words.add_argument("--kills", type=int, default=20)
     words.add_argument("--seed", type=int, default=0)
     args = words.parse_args()
-    import omma.report.run  # noqa: F401  (imported once, before the forks)
+    import omma.report.run
+
     import omma.run.course  # noqa: F401
 
     draw = random.Random(args.seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -87,11 +88,6 @@ class Machine:
         if self.world > 1:
             distributed.barrier()
 
-    def close(self) -> None:
-        """Leave the group."""
-        if self.world > 1 and distributed.is_initialized():
-            distributed.destroy_process_group()
-
 
 def device_of(name: str | None) -> torch.device:
     """`cpu`, `cuda`, `cuda:1`, `mps` or `auto` (an accelerator if there is one).
@@ -127,6 +123,7 @@ def setup(device: str | None = None, precision: str | None = None, threads: int 
         torch.cuda.set_device(place)
     if world > 1 and not distributed.is_initialized():
         distributed.init_process_group("nccl" if place.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = threads or int(os.environ.get("OMMA_THREADS", 0)) or max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
     torch.set_num_threads(threads)

@@ -136,8 +136,6 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     machine = machines.setup(device, recipe.precision, recipe.threads or facts.threads)
     if machine.world != facts.world:
         raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
-    if machine.is_first:
-        run.lock()
     dataset = run.put_split(read(facts.where, facts.format, watch))
     dataset.how_split = facts.how_split
     for what, before, now in (
@@ -159,25 +157,36 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
         parent = bundles.open(facts.start_from) if facts.start_from else None
         made = ready(task, recipe, dataset, print_of, machine, parent, watch)
     if machine.is_first:
+        run.lock()
         run.rewind(found.step if found else 0)
     return go(run, made, facts, Scene(facts.where, facts.format, machine, watch, began), None, found)
 
 
 def go(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: float | None, found: Any) -> Outcome:
     """Learn, then judge and pack."""
-    machine, watch, began = scene.machine, scene.watch, scene.began
+    try:
+        step, halted = follow(run, made, facts, scene, deadline, found)
+        if halted:
+            raise Interrupted(say("train.stopped", step=step, run=run.path))
+        return finish.judge(run, made, facts, scene.machine, scene.watch, scene.began, step)
+    finally:
+        run.close()
+
+
+def follow(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: float | None, found: Any) -> tuple[int, bool]:
+    """Run the loop, writing and telling its events; returns the last step and whether it was stopped before the end."""
+    machine, watch = scene.machine, scene.watch
     curves = _tensorboard(run) if made.recipe.tensorboard and machine.is_first else None
+    step, halted = 0, False
     with stopping() as stop:
         events = learn(
             made.task, made.players, made.batches, made.recipe, machine, run.keep, made.validate, facts.total,
             resume=found, stop=stop.is_set, deadline=deadline,
         )  # fmt: skip
-        step, halted = 0, False
         for event in events:
-            step = event["step"]
-            halted = event["event"] == "stopped"
+            step, halted = event["step"], event["event"] == "stopped"
             if machine.is_first:
-                run.log(event | {"seconds": round(time.monotonic() - began, 2)})
+                run.log(event | {"seconds": round(time.monotonic() - scene.began, 2)})
                 tell(watch, event, facts.total)
                 if curves:
                     for key, value in event.items():
@@ -186,14 +195,7 @@ def go(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: float 
     watch.end(say("train.learning"))
     if curves:
         curves.close()
-    if halted:
-        run.close()
-        raise Interrupted(say("train.stopped", step=step, run=run.path))
-    try:
-        return finish.judge(run, made, facts, machine, watch, began, step)
-    finally:
-        run.close()
-        machine.close()
+    return step, halted
 
 
 def tell(watch: Watch, event: dict[str, Any], total: int) -> None:

@@ -110,7 +110,9 @@ class RunFolder:
             return
         except OSError:
             self._lock.seek(0)
-            raise OmmaError(say("train.locked", pid=self._lock.read().strip() or "?"), self.path) from None
+            pid = self._lock.read().strip() or "?"
+            self.close()
+            raise OmmaError(say("train.locked", pid=pid), self.path) from None
         self._lock.truncate(0)
         self._lock.write(str(os.getpid()))
         self._lock.flush()
