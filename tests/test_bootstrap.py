@@ -253,3 +253,15 @@ def test_numbers_are_scored_from_answers():
     found = bootstrap.scores(regression(["x"]), said, true)
     assert found["mae"].value == 1.0 and found["mae"].low < 1.0 < found["mae"].high
     assert found["r2"].high < 1.0
+
+
+def test_large_sets_are_drawn_less_often_and_their_intervals_stay():
+    rng = np.random.default_rng(0)
+    names = [f"c{i}" for i in range(60)]
+    true = [Label(name) for name in rng.choice(names, 20_000)]
+    said = [truth if lucky else Label(names[0]) for truth, lucky in zip(true, rng.random(20_000) < 0.8, strict=True)]
+    only = {"accuracy": classification(names)["accuracy"]}
+    few, many = bootstrap.measure(only, said, true), bootstrap.measure(only, said, true, draws=1000)
+    assert (few.draws, many.draws) == (250, 1000)
+    a, b = few.scores["accuracy"], many.scores["accuracy"]
+    assert (a.high - a.low) == pytest.approx(b.high - b.low, rel=0.2)

@@ -29,7 +29,9 @@ from omma.progress import Watch
 from omma.words import say
 
 LEVEL = 0.95
-DRAWS = 1000
+DRAWS, FEWEST = 1000, 200
+# Pictures × classes × drawings that a ranking may take: about ten seconds of one core.
+WORK = 300_000_000
 # Numbers held at once: 4 million float32 weights are 16 MB, which stays near the caches.
 AT_ONCE = 4_000_000
 
@@ -60,11 +62,13 @@ class Measured:
         scores: metric → score.
         parts: metric → name (class or number) → score, for metrics that have parts.
         records: metric → what each picture contributed.
+        draws: how many drawings the intervals rest on.
     """
 
     scores: dict[str, Score]
     parts: dict[str, dict[str, Score]]
     records: dict[str, Records]
+    draws: int = DRAWS
 
 
 def drawn(count: int, groups: Sequence[Any] | None = None, draws: int = DRAWS, seed: int = 0) -> Iterator[np.ndarray]:
@@ -99,11 +103,11 @@ def scores(
     predictions: Sequence[Answer],
     truths: Sequence[Answer],
     groups: Sequence[Any] | None = None,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> dict[str, Score]:
-    """Every metric with its interval, over one set of drawings."""
+    """Every metric with its interval, over one set of drawings; `draws` as in `measure`."""
     return measure(metrics, predictions, truths, groups, draws, seed, watch).scores
 
 
@@ -112,12 +116,19 @@ def measure(
     predictions: Sequence[Answer],
     truths: Sequence[Answer],
     groups: Sequence[Any] | None = None,
-    draws: int = DRAWS,
+    draws: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Measured:
-    """`scores`, with the parts of each metric (classes, numbers) and the records they came from."""
+    """`scores`, with the parts of each metric (classes, numbers) and the records they came from.
+
+    Args:
+        draws: default 1,000; fewer (at least 200, which know s within 5 %) where pictures × classes make that a matter of minutes.
+    """
     records = {key: metric.records(predictions, truths) for key, metric in metrics.items()}
+    if draws is None:
+        most = max((len(metric.names) for metric in metrics.values()), default=1) * max(1, len(predictions))
+        draws = int(np.clip(WORK // most, FEWEST, DRAWS))
     return _measure(metrics, records, groups, draws, seed, watch or Watch())
 
 
@@ -125,7 +136,7 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
     count = _count(next(iter(records.values())))
     if not count:
         nothing = Score(np.nan, np.nan, np.nan, 0)
-        return Measured(dict.fromkeys(metrics, nothing), {}, records)
+        return Measured(dict.fromkeys(metrics, nothing), {}, records, draws)
     whole: dict[str, list[np.ndarray]] = {key: [] for key in metrics}
     parts: dict[str, list[np.ndarray]] = {key: [] for key in metrics}
     done = 0
@@ -138,7 +149,7 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
     watch.end(say("evaluate.intervals"))
     units = units_of(count, groups)
     share = units / count
-    result = Measured({}, {}, records)
+    result = Measured({}, {}, records, draws)
     for key, metric in metrics.items():
         values = np.concatenate(whole[key])
         carriers = metric.carriers(records[key]) * share

@@ -261,8 +261,8 @@ def _curves(made: Page, bundle: Bundle, events: list[dict]) -> None:
 
 def _scores(made: Page, evaluation: Evaluation) -> None:
     made.section(both("report.section.scores"))
-    over = both("report.over_groups", count=evaluation.groups) if evaluation.groups else both("report.over_pictures")
-    made.text(over, "quiet")
+    over = "report.over_groups" if evaluation.groups else "report.over_pictures"
+    made.text(both(over, count=evaluation.groups, draws=f"{evaluation.measured.draws:,}"), "quiet")
     rows: list[list[Text]] = []
     for key, score in evaluation.scores.items():
         metric = evaluation.metrics[key]
