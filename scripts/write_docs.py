@@ -98,9 +98,9 @@ def settings(tongue: str) -> str:
 
 def between(text: str, mark: str, new: str) -> str:
     """A page with the part between two marks replaced."""
-    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(\n<!-- /{mark} -->)", re.S)
+    pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.S)
     assert pattern.search(text), f"the marks of {mark} are missing"
-    return pattern.sub(lambda m: m[1] + new + m[2], text)
+    return pattern.sub(lambda m: f"{m[1]}{new}\n{m[2]}", text)
 
 
 def pages() -> dict[Path, Callable[[], str]]:

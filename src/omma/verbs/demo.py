@@ -41,8 +41,8 @@ class Tour:
         for row in self.predictions:
             sure = f"{row['probability']:.1%}"
             lines.append(say("demo.predicted", path=row["path"], label=row["label"], sure=sure, truth=row["truth"]))
-        proof = self.explanation.lines()[-1]
-        lines += ["", say("demo.explained", path=self.explanation.out), f"  {proof}"]
+        proof = [line for line in self.explanation.lines()[1:] if self.explanation.out not in line]
+        lines += ["", say("demo.explained", path=self.explanation.out), *(f"  {line}" for line in proof)]
         lines += ["", say("demo.report", path=self.trained.report), "", say("demo.next", run=self.trained.run).strip()]
         return lines
 

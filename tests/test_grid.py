@@ -1,0 +1,341 @@
+"""The product of the sum: every task through every verb, on tiny pictures, in one process; the table in the READMEs is printed from this.
+
+pytest tests/test_grid.py --grid-out docs/grid.json && make tidy
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import omma
+from omma import catalog, cli
+from omma.errors import Interrupted, NotMeaningful
+from omma.progress import Watch
+
+TASKS = catalog.names("tasks")
+VERBS = ["check", "train", "resume", "evaluate", "predict", "explain", "compress", "export", "serve", "show"]
+SIDE, COUNT, STEPS, MODEL = 16, 120, 48, "keras-same"
+FOUND: dict[str, dict[str, str]] = {}
+
+
+# ── tiny pictures ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def picture(draw: np.random.Generator, red: float, bright: float) -> np.ndarray:
+    """A noisy square with a red upper half of some strength and a bright lower half of some."""
+    pixels = draw.integers(0, 90, (SIDE, SIDE, 3)).astype(float)
+    pixels[: SIDE // 2, :, 0] += 160 * red
+    pixels[SIDE // 2 :, :, 1:] += 160 * bright
+    return pixels.astype(np.uint8)
+
+
+def classify(folder: Path, draw: np.random.Generator) -> Path:
+    """Class folders, one with a name in 中文."""
+    for i in range(COUNT):
+        name, red, bright = [("red", 1, 0), ("亮", 0, 1), ("both", 1, 1)][i % 3]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(draw, red, bright)).save(folder / name / f"{i:03}.png")
+    return folder
+
+
+def multilabel(folder: Path, draw: np.random.Generator) -> Path:
+    """A table whose label column names several."""
+    folder.mkdir(parents=True)
+    rows = ["path,labels"]
+    for i in range(COUNT):
+        red, bright = i % 2, i // 2 % 2
+        Image.fromarray(picture(draw, red, bright)).save(folder / f"{i:03}.png")
+        rows.append(f"{i:03}.png,{';'.join(n for n, here in (('red', red), ('bright', bright)) if here)}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return folder
+
+
+def regress(folder: Path, draw: np.random.Generator) -> Path:
+    """A table with two numbers a picture."""
+    folder.mkdir(parents=True)
+    rows = ["path,redness,brightness"]
+    for i in range(COUNT):
+        red, bright = draw.random(2)
+        Image.fromarray(picture(draw, red, bright)).save(folder / f"{i:03}.png")
+        rows.append(f"{i:03}.png,{10 * red:.4f},{-2 * bright:.4f}")
+    (folder / "numbers.csv").write_text("\n".join(rows) + "\n", "utf-8")
+    return folder
+
+
+DATA = {"classify": classify, "multilabel": multilabel, "regress": regress}
+
+
+class World:
+    """What one task's cells share: its pictures and one finished run."""
+
+    def __init__(self, task: str, home: Path) -> None:
+        self.task, self.home = task, home
+        self.folder = DATA[task](home / "数据" / task, np.random.default_rng(0))
+        self.data = f"{self.folder}:redness,brightness" if task == "regress" else str(self.folder)
+
+    def train(self, out: str, watch: Watch | None = None) -> Any:
+        settings = [
+            f"model={MODEL}",
+            f"budget={STEPS} steps",
+            "batch=32",
+            "optimizer=adam",
+            "rate=0.003",
+            "evals=3",
+            "checkpoint=10",
+            "flip=no",
+        ]
+        return omma.train(self.data, *settings, out=str(self.home / out), device="cpu", watch=watch or Watch())
+
+    @property
+    @cache  # noqa: B019 — three worlds that live as long as the tests
+    def trained(self) -> Any:
+        return self.train(f"run-{self.task}")
+
+    @property
+    def run(self) -> str:
+        return str(self.trained.run)
+
+    @property
+    def some(self) -> str:
+        return str(next(iter(sorted(self.folder.rglob("*.png")))))
+
+
+@pytest.fixture(scope="module")
+def worlds(tmp_path_factory):
+    home = tmp_path_factory.mktemp("grid")
+    return {task: World(task, home) for task in TASKS}
+
+
+# ── the cells ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def check(world: World) -> None:
+    """Nothing wrong is found in good pictures, and a damaged one is."""
+    result = omma.check(world.data, out=str(world.home / f"check-{world.task}"))
+    assert getattr(result, "code", 0) == 0, result.lines()
+    json.dumps(result.json(), allow_nan=False)
+    (Path(world.some).parent / "torn.png").write_bytes(Path(world.some).read_bytes()[:60])
+    try:
+        torn = omma.check(world.data, out=str(world.home / f"check-{world.task}"))
+    finally:
+        (Path(world.some).parent / "torn.png").unlink()
+    if world.task == "classify":  # a table names its pictures: a stray file is none of them
+        assert torn.code == 1 and "torn.png" in json.dumps(torn.json(), ensure_ascii=False)
+
+
+def constant(task: Any, truths: list[Any], seen: list[Any]) -> Any:
+    """The best answer that looks at no picture: shares of the classes, or the mean."""
+    import torch
+
+    truth = task.answer.tensors(seen, task.names)["target"].float().mean(0)
+    rows = truth.expand(len(truths), -1)
+    tensors = (
+        {"numbers": rows} if task.outputs == len(task.names) and "numbers" in Path(task.answer.__module__.replace(".", "/")).name else {}
+    )
+    tensors = tensors or {"logits": rows.clamp(1e-4, 1 - 1e-4).logit()}
+    return task.decode(task.answer.operate({k: v.to(torch.float32) for k, v in tensors.items()}, {}))
+
+
+def train(world: World) -> None:
+    """Better than the best constant answer, with an interval that leaves it out."""
+    from omma.formats.format import open_data
+
+    trained = world.trained
+    first, score = next(iter(trained.scores.items()))
+    dataset = open_data(world.data)
+    with (trained.run / "split.csv").open(encoding="utf-8") as file:
+        parts = {row["id"]: row["split"] for row in csv.DictReader(file)}
+    held = [s.truth for s in dataset.samples if parts[s.id] == trained.split]
+    seen = [s.truth for s in dataset.samples if parts[s.id] == "train"]
+    task = trained.open().task
+    metric = task.metrics()[first]
+    value = metric.summary(metric.records(constant(task, held, seen), held), np.ones(len(held)))
+    assert score["n"] == len(held) > 0
+    assert score["low"] > value if metric.better == "higher" else score["high"] < value, (first, score, value)
+    assert {"recipe.toml", "recipe.json", "events.jsonl", "split.csv", "bundle", "report.html"} <= {p.name for p in trained.run.iterdir()}
+
+
+class Stopper(Watch):
+    """Presses Ctrl-C once, at a step."""
+
+    def __init__(self, at: int) -> None:
+        self.at: int | None = at
+
+    def event(self, event: dict) -> None:
+        if event["event"] == "step" and self.at is not None and event["step"] >= self.at:
+            self.at = None
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def resume(world: World) -> None:
+    """Stopped and gone on with: the same weights, scores and validations, bit for bit."""
+    whole = world.trained
+    with pytest.raises(Interrupted, match="--resume"):
+        world.train(f"stopped-{world.task}", Stopper(STEPS // 2 + 3))
+    resumed = omma.train(resume=str(world.home / f"stopped-{world.task}"), device="cpu")
+    assert resumed.open().digest == whole.open().digest, "the weights differ"
+    assert resumed.scores == whole.scores
+
+    def evals(run: Path) -> list[dict]:
+        rows = [json.loads(line) for line in (run / "events.jsonl").read_text("utf-8").splitlines()]
+        return [{k: v for k, v in row.items() if "second" not in k} for row in rows if row["event"] == "eval"]
+
+    assert evals(resumed.run) == evals(whole.run) != []
+
+
+def evaluate(world: World) -> None:
+    """The run's own held-out part again: the very scores training ended with; and no difference to itself."""
+    result = omma.evaluate(world.run, world.data)
+    row = json.loads(json.dumps(result.json(), allow_nan=False, default=str))
+    scores = row.get("scores", row)
+    for name, score in world.trained.scores.items():
+        assert scores[name]["value"] == pytest.approx(score["value"], abs=1e-6), name
+    same = omma.evaluate(world.run, world.data, compare=world.run).json()
+    assert "cannot tell" in json.dumps(same)
+
+
+def predict(world: World) -> None:
+    """One answer a picture, which JSON brings back; a torn file is named and the rest goes on."""
+    torn = world.home / f"torn-{world.task}.png"
+    torn.write_bytes(Path(world.some).read_bytes()[:60])
+    rows = [json.loads(json.dumps(row.json(), allow_nan=False)) for row in omma.predict(world.run, world.folder, str(torn), device="cpu")]
+    good = [row for row in rows if "error" not in row]
+    assert len(good) == COUNT and len(rows) == COUNT + 1 and "torn" in next(row["path"] for row in rows if "error" in row)
+    answer = world.trained.open().task.answer
+    for row in good:
+        assert Path(row["path"]).exists()
+        again = answer.from_json(row)
+        assert again.same(answer.from_json(again.json()))
+
+
+def explain(world: World) -> None:
+    """An overlay and its receipt."""
+    out = world.home / f"why-{world.task}.png"
+    result = omma.explain(world.run, world.some, out=str(out), device="cpu")
+    row = json.loads(json.dumps(result.json(), allow_nan=False))
+    assert row["about"] in world.trained.open().names and row["receipt"]
+    with Image.open(out) as overlay:
+        assert overlay.size[0] >= SIDE
+
+
+def compress(world: World) -> None:
+    """A copy that is smaller and measured again — or a refusal with the numbers."""
+    from omma.errors import Refused
+
+    out = world.home / f"small-{world.task}"
+    try:
+        result = omma.compress(world.run, data=world.data, max_drop=5.0, out=str(out), budget="20 steps", device="cpu")
+    except Refused as why:  # on tiny networks a copy is seldom faster: then nothing may be written
+        assert any(sign.isdigit() for sign in str(why)) and not out.exists()
+        return
+    json.dumps(result.json(), allow_nan=False)
+    rows = list(omma.predict(str(out), world.some, device="cpu"))
+    assert len(rows) == 1 and "error" not in rows[0]
+    with pytest.raises(NotMeaningful):
+        omma.compress(str(out), data=world.data)
+
+
+def export(world: World) -> None:
+    """The file answers like the model, run by onnxruntime alone on the picture's own bytes."""
+    import onnxruntime
+
+    out = world.home / f"{world.task}.onnx"
+    omma.export(world.run, to="onnx", data=world.data, out=str(out))
+    session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    pixels = np.asarray(Image.open(world.some).convert("RGB"))[None]
+    outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"picture": pixels}), strict=True))
+    (row,) = omma.predict(world.run, world.some, device="cpu")
+    bundle = world.trained.open()
+    if "probabilities" in outputs:
+        assert outputs["probabilities"][0] == pytest.approx(list(row["probabilities"].values()), abs=2e-3)
+        assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == bundle.names
+    else:
+        assert outputs["numbers"][0] == pytest.approx(list(row["numbers"].values()), abs=2e-3 * 10)
+
+
+def serve(world: World) -> None:
+    """The picture's bytes over HTTP: the same JSON as predict."""
+    from fastapi.testclient import TestClient
+
+    from omma.verbs import serve as verb
+
+    service, _ = verb._service(world.run, "cpu", 8, Watch())
+    try:
+        guard = verb.guarded(service, "127.0.0.1", 8000, None)
+        with TestClient(guard, base_url="http://127.0.0.1:8000") as client:
+            answer = client.post("/predict", content=Path(world.some).read_bytes())
+            assert answer.status_code == 200, answer.text
+            (row,) = omma.predict(world.run, world.some, device="cpu")
+            got = world.trained.open().task.answer
+            assert got.from_json(answer.json()).same(got.from_json(row))
+            assert client.post("/predict", content=b"no picture").status_code == 422
+    finally:
+        service.desk.close()
+
+
+def show(world: World) -> None:
+    """The card, on the command line and as JSON."""
+    card = omma.show(world.run)
+    facts = json.loads(json.dumps(card.json(), allow_nan=False, default=str))
+    assert facts["task"] == world.task and facts["parameters"] > 1000 and facts["macs"] > 1000
+    text = "\n".join(card.lines())
+    assert MODEL in text and all(name in text for name in facts["names"]) and "[" in text
+
+
+CELLS = {
+    "check": check, "train": train, "resume": resume, "evaluate": evaluate, "predict": predict, "explain": explain,
+    "compress": compress, "export": export, "serve": serve, "show": show,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("task", TASKS)
+def test_cell(task, verb, worlds):
+    """One cell of the table: it works, or says in a line why it has no meaning."""
+    assert set(TASKS) <= DATA.keys(), "every task has its tiny pictures here"
+    mark = "✗"
+    try:
+        CELLS[verb](worlds[task])
+        mark = "✓"
+    except NotMeaningful as why:
+        assert len(str(why)) > 20
+        mark = "–"
+    finally:
+        FOUND.setdefault(task, {})[verb] = mark
+
+
+def test_every_verb_is_in_the_grid():
+    assert set(catalog.names("verbs")) - {"demo"} <= set(VERBS)
+
+
+def test_a_cell_without_meaning_says_why_and_exits_6(monkeypatch, capsys):
+    from omma import flags
+
+    def fake():
+        raise NotMeaningful("a generator takes no picture, so there is nothing to explain")
+
+    monkeypatch.setattr(flags, "function_of", lambda name: fake)
+    assert cli.run(["show"]) == 6
+    assert capsys.readouterr().err == "omma: a generator takes no picture, so there is nothing to explain\n"
+
+
+def test_the_table_in_the_docs_is_what_was_found(request):
+    """Runs last; with --grid-out it writes the table instead."""
+    if {task: set(cells) for task, cells in FOUND.items()} != {task: set(VERBS) for task in TASKS}:
+        pytest.skip("only a part of the grid was run")
+    found = {"verbs": VERBS, "cells": {task: {verb: FOUND[task][verb] for verb in VERBS} for task in TASKS}}
+    target = request.config.getoption("--grid-out")
+    if target:
+        Path(target).write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
+    kept = json.loads((Path(__file__).parent.parent / "docs" / "grid.json").read_text("utf-8"))
+    assert found == kept, "pytest tests/test_grid.py --grid-out docs/grid.json && make tidy"
