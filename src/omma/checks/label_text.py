@@ -18,7 +18,7 @@ def label_text(seen: Seen) -> Iterator[Finding]:
         spellings.setdefault(plain(name), []).append(name)
     several = {key: names for key, names in spellings.items() if len(names) > 1}
     if several:
-        rename = {}
+        rename: dict[str, str] = {}
         for names in several.values():
             best = max(names, key=lambda name: (name == tidy(name), count[name], name))
             rename |= {name: tidy(best) for name in names if name != tidy(best)}

@@ -25,7 +25,7 @@ def sizes(seen: Seen) -> Iterator[Finding]:
     huge = known & (area > HUGE)
     long = known & ~tiny & (longest / shortest > LONG)
     odd = known & ~tiny & ~huge & ~long & ((np.sqrt(area) > ODD * usual) | (np.sqrt(area) < usual / ODD))
-    values = {"tiny": {"side": TINY}, "huge": {"pixels": HUGE // 1_000_000}, "long": {"ratio": f"{LONG:g}"}}
+    values: dict[str, dict[str, object]] = {"tiny": {"side": TINY}, "huge": {"pixels": HUGE // 1_000_000}, "long": {"ratio": f"{LONG:g}"}}
     for kind, flags in (("tiny", tiny), ("huge", huge), ("long", long), ("odd_size", odd)):
         if flags.any():
             places = np.flatnonzero(flags).tolist()

@@ -91,7 +91,7 @@ class Fingerprint:
     def lines(self) -> list[str]:
         """What a person wants to know, one sentence a line."""
         splits = ", ".join(f"{name} {count:,}" for name, count in self.splits.items()) or say("split.no_parts")
-        sizes = {"w": self.width.median, "h": self.height.median, "least": f"{self.width.min}×{self.height.min}"}
+        sizes: dict[str, Any] = {"w": self.width.median, "h": self.height.median, "least": f"{self.width.min}×{self.height.min}"}
         sizes["most"] = f"{self.width.max}×{self.height.max}"
         lines = [say("split.print_count", count=f"{self.count:,}", splits=splits)]
         lines.append(say("split.print_size" if self.width.min != self.width.max else "split.print_one_size", **sizes))
@@ -99,11 +99,11 @@ class Fingerprint:
         counts = self.class_counts.get("train") or self.class_counts.get("open") or {}
         if counts:
             rare, common = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
-            words = {"classes": len(counts), "rare": rare, "least": counts[rare], "common": common, "most": counts[common]}
+            words: dict[str, Any] = {"classes": len(counts), "rare": rare, "least": counts[rare], "common": common, "most": counts[common]}
             lines.append(say("split.print_classes", **words))
         for name, stats in self.number_stats.items():
-            words = {key: f"{value:.4g}" for key, value in stats._asdict().items()}
-            lines.append(say("split.print_number", name=name, **words))
+            told: dict[str, Any] = {key: f"{value:.4g}" for key, value in stats._asdict().items()}
+            lines.append(say("split.print_number", name=name, **told))
         return lines
 
 

@@ -9,6 +9,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -225,7 +226,7 @@ def _sizes(dataset: Dataset) -> dict[str, str]:
 
 def _how(dataset: Dataset, given: dict[str, int], movable: list[list[int]], near: Duplicates, seed: int) -> str:
     """The sentence of the report: what was kept, what was filled in, and what was kept together."""
-    words = {"seed": seed, "groups": f"{len(movable):,}", "clusters": f"{len(near.clusters()):,}", **_sizes(dataset)}
+    words: dict[str, Any] = {"seed": seed, "groups": f"{len(movable):,}", "clusters": f"{len(near.clusters()):,}", **_sizes(dataset)}
     if not given:
         return say("split.made", **words)
     filled = [part for part in SPLITS if part not in given and dataset.counts().get(part)]
