@@ -12,6 +12,7 @@ import torch
 from omma.answers.answer import Answer
 from omma.data.frames import Frames
 from omma.data.sample import Dataset, Refused
+from omma.data.sources import home
 from omma.engine.pipeline import Pipeline
 from omma.metrics.metric import Metric
 from omma.progress import Watch
@@ -60,7 +61,7 @@ def answered(
     pipeline = (model if isinstance(model, Pipeline) else model.pipeline()).eval()
     if not len(dataset):
         return Answered([], [], [])
-    frames = Frames(dataset, pipeline.views, None, watch)
+    frames = Frames(dataset, pipeline.views, home() / "frames", watch)
     device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
     said: list[Answer] = []
     with torch.inference_mode():

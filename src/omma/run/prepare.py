@@ -14,6 +14,7 @@ from omma.data.batches import Batches
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
 from omma.data.sample import Dataset
+from omma.data.sources import home
 from omma.data.views import Views
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
@@ -69,7 +70,7 @@ def ready(
     if start is not None:
         continue_from(net, task, start)
     views = views_for(recipe, fingerprint, net, start)
-    frames = Frames(dataset, views, None, watch)
+    frames = Frames(dataset, views, home() / "frames", watch)
     if frames.refused:
         share = len(frames.refused) / len(dataset)
         watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
