@@ -319,6 +319,28 @@ def test_another_runtime_gives_the_same_rows(bundle, photos):
         assert one.get("label") == other.get("label") and one.get("probability", 0) == pytest.approx(other.get("probability", 0), abs=1e-3)
 
 
+def test_a_quantised_bundle_answers_with_its_graph_and_still_has_features(photos, tmp_path):
+    import hashlib
+
+    from omma.runtimes._graphs import graph_of
+
+    pytest.importorskip("onnxruntime")
+    blob = graph_of(bundle_of()).read_bytes()
+    made = bundle_of()
+    made.card["task"] = "classify"
+    where = made.save(tmp_path / "q")
+    (where / "int8.onnx").write_bytes(blob)
+    card = json.loads((where / "bundle.json").read_text("utf-8"))
+    card["runtime"] = {"file": "int8.onnx", "sha256": hashlib.sha256(blob).hexdigest()}
+    (where / "bundle.json").write_text(json.dumps(card), "utf-8")
+    found = omma.predict(where, "图片/a", embed=tmp_path / "f.npz")
+    assert found.runtime == "ort" and len(list(found)) == 4
+    with np.load(tmp_path / "f.npz") as file:
+        assert file["features"].shape == (4, 64)
+    with pytest.raises(OmmaError, match="quantised"):
+        omma.predict(where, "图片/a", runtime="eager")
+
+
 def test_the_command_prints_one_object_a_line(bundle, photos, capsys):
     from omma import cli
 

@@ -143,11 +143,12 @@ def training_part(bundle: Bundle, data: str | None, watch: Watch) -> Dataset:
     """
     from omma.formats.format import open_data
 
-    where = data or bundle.card.get("data", {}).get("where")
+    about = bundle.card.get("data", {})
+    where, format = (data, None) if data else (about.get("where"), about.get("format"))
     if not where:
         raise OmmaError(say("predict.no_training_data"), bundle.path, say("predict.training_data_fix"))
     try:
-        dataset = open_data(where, watch=watch)
+        dataset = open_data(where, format, watch)
     except (OmmaError, OSError) as error:
         raise OmmaError(
             say("predict.training_data_gone", where=where, reason=error), bundle.path, say("predict.training_data_fix")

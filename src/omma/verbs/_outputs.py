@@ -132,7 +132,7 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, dict):
             columns |= {f"{key}.{name}": inner for name, inner in value.items()}
         elif isinstance(value, list):
-            columns[key] = ";".join(str(one.get("label", one.get("id", one))) for one in value)
+            columns[key] = ";".join(str(one.get("id", one.get("label"))) for one in value)
         else:
             columns[key] = value
     return columns

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 BATCH = {"cpu": 16, "cuda": 64}
 # Seconds of work that are worth finding the fastest runtime for, when it was not measured before.
-WORTH_MEASURING = 40.0
+WORTH_MEASURING = 30.0
 UNREADABLE = 3  # the exit code when a file could not be read; every other one was answered
 
 
@@ -99,7 +99,8 @@ def predict(
     point = {} if threshold is None else {"threshold": float(threshold)}
     if threshold is not None and "threshold" not in opened.point:
         watch.warn(say("predict.threshold_unused"))
-    featured = embed is not None or nearest is not None
+    # Features come from PyTorch: a second library would only disturb it, unless the bundle answers with its own graph.
+    featured = (embed is not None or nearest is not None) and not opened.card.get("runtime", {}).get("file")
     engine = _engine(opened, runtime or ("eager" if featured else None), len(inputs.files), place, watch)
     # Nothing is divided among the threads of one picture: each thread answers pictures of its own, from file to answer.
     batch = batch or max(1, min(BATCH.get(place.type, 16), -(-len(inputs.files) // engine.lanes)))
