@@ -168,3 +168,61 @@ def test_heat_lies_where_the_picture_is(fit, shape):
 def test_what_a_crop_never_saw_stays_cold():
     whole = unframe(np.ones((SIZE, SIZE), "float32"), Views(SIZE, 3, "crop"), 40, 100)
     assert not whole[:, :30].any() and not whole[:, 70:].any() and whole[:, 30:70].all()
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    """A small network that was never trained, in a folder with a name of its own."""
+    from omma.bundle import Bundle
+    from omma.models.network import build
+
+    torch.manual_seed(0)
+    net = build("quick", channels=3, size=SIZE, outputs=2, widths=(8, 8)).eval()
+    views = Views(SIZE, 3, "crop", (0.5,) * 3, (0.25,) * 3, "flip")
+    card = {"model": "quick", "model_settings": {"widths": [8, 8], "depth": 2}}
+    return Bundle(Classify(["猫", "dog"]), {"net": net}, views, {"temperature": 1.0}, card).save(tmp_path / "模型")
+
+
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "occlusion"])
+def test_the_verb_writes_an_overlay_and_speaks_json(bundle, tmp_path, method):
+    import json
+
+    from PIL import Image
+
+    from omma.verbs.explain import explain
+
+    picture = tmp_path / "画 1.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)).save(picture)
+    told = explain(bundle, picture, method=method, about="猫", out=tmp_path / "new" / "o.png")
+    row = json.loads(json.dumps(told.json()))
+    assert row["path"] == str(picture) and row["about"] == "猫" and row["answer"]["label"] in ("猫", "dog")
+    assert isinstance(row["receipt"]["beats_random"], bool)
+    assert told.heat.shape == (50, 70) and np.isfinite(told.heat).all()
+    assert np.asarray(Image.open(row["out"])).shape == told.overlay.shape
+    assert not list((tmp_path / "new").glob("*.partial"))
+    assert all("\n" not in line for line in told.lines())
+
+
+def test_the_verb_says_in_one_line_what_is_wrong(bundle, tmp_path):
+    from omma.errors import DataError
+    from omma.verbs.explain import explain
+
+    (tmp_path / "x.png").write_bytes(b"nothing")
+    with pytest.raises(OmmaError, match="gradcam"):
+        explain(bundle, tmp_path / "x.png", method="grad-cam")
+    with pytest.raises(DataError):
+        explain(bundle, tmp_path / "x.png", out=tmp_path / "o.png")
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_the_answer_explained_is_the_one_predicted(bundle):
+    from omma import bundle as bundles
+    from omma.verbs.explain import explained
+
+    opened = bundles.open(bundle)
+    original = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    answer, asked, heat, _ = explained(opened, original, "gradcam", None)
+    frames = torch.from_numpy(opened.views.frame(original))[None]
+    with torch.no_grad():
+        said = opened.task.decode(opened.pipeline()(frames))[0]
+    assert answer.same(said, 1e-6) and asked == said.label and heat.shape == (SIZE, SIZE)

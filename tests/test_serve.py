@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import json
 import os
 import socket
 import threading
@@ -433,7 +434,7 @@ def test_the_page_in_a_real_browser(service, tmp_path):
         page.goto(f"{service.url}/?token={TOKEN}")
         assert "token" not in page.url
         page.set_input_files("#file", str(picture))
-        page.wait_for_function("document.getElementById('says').textContent.includes('red')")
+        page.locator("#says", has_text="red").wait_for()
         assert page.title() == "omma"  # the class name that is a script did not run
         page.click("#tongue")
         assert page.evaluate("document.documentElement.lang") == "zh"
@@ -476,3 +477,67 @@ def test_the_queue_forgets_those_who_left():
     assert first.result(5) and waiting[1].result(5)
     batcher.close()
     assert batcher.computed == 2 and batcher.skipped >= 1
+
+
+def test_the_service_says_what_the_model_says(tmp_path):
+    """A real network, its runtime and its operating point; a JPEG through the same decoder and views."""
+    import torch
+    from PIL import Image
+
+    from omma import bundle as bundles
+    from omma.bundle import Bundle
+    from omma.data.decode import decode
+    from omma.models.network import build
+    from omma.runtimes.choose import named
+
+    torch.manual_seed(0)
+    net = build("quick", channels=3, size=16, outputs=3, widths=(8, 8)).eval()
+    card = {"model": "quick", "model_settings": {"widths": [8, 8], "depth": 2}}
+    views = Views(16, 3, "pad", (0.5,) * 3, (0.25,) * 3, "flip")
+    folder = Bundle(Classify(["a", "b", "c"]), {"net": net}, views, {"temperature": 0.3, "threshold": 0.99}, card).save(tmp_path / "b")
+    opened = bundles.open(folder)
+    model = Model(opened, named("eager", opened))
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 44, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
+    blob = (tmp_path / "p.jpg").read_bytes()
+    frame = model.frame(blob)
+    assert np.array_equal(frame, views.frame(decode(tmp_path / "p.jpg")))
+    answer = Label.from_json(model.answers(np.stack([frame, frame[::-1]]))[0])
+    with torch.no_grad():
+        said = opened.task.decode(opened.pipeline()(torch.from_numpy(frame)[None]))[0].settle(opened.point)
+    assert answer.same(said, 1e-5) and answer.unsure and said.unsure
+
+
+def test_sigterm_ends_the_command_with_exit_code_0(tmp_path):
+    """The command itself in a process: it prints where it is, answers, and stops when told to."""
+    import re
+    import signal
+    import subprocess
+    import sys
+
+    import torch
+
+    from omma.bundle import Bundle
+    from omma.models.network import build
+
+    net = build("quick", channels=3, size=16, outputs=2, widths=(8, 8)).eval()
+    card = {"model": "quick", "model_settings": {"widths": [8, 8], "depth": 2}}
+    folder = Bundle(Classify(["a", "b"]), {"net": net}, Views(16), {}, card).save(tmp_path / "b")
+    assert torch.isfinite(net.head.weight).all()
+    env = os.environ | {"OMMA_TOKEN": TOKEN, "OMMA_LANG": "en", "OMMA_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    words = [sys.executable, "-m", "omma", "serve", str(folder), "--port", "0", "--json"]
+    server = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    try:
+        url = next(found[0] for line in server.stderr if (found := re.search(r"http://127\.0\.0\.1:\d+/", line)))
+        reply = httpx.post(f"{url}predict", content=png((1, 2, 3)), headers={"Authorization": f"Bearer {TOKEN}"}, trust_env=False)
+        while reply.status_code == 503:
+            time.sleep(0.1)
+            reply = httpx.get(f"{url}health", trust_env=False)
+        assert reply.status_code == 200
+        began = time.monotonic()
+        server.send_signal(signal.SIGTERM)
+        out, _ = server.communicate(timeout=30)
+        assert server.returncode == 0 and time.monotonic() - began < 15
+        assert json.loads(out)["pictures"] == 1
+    finally:
+        server.kill()
+        server.wait()

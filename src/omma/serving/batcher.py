@@ -55,6 +55,7 @@ class Batcher:
         self.batches: dict[int, int] = {}
         self.computed = self.skipped = 0
         self.busy_seconds = 0.0
+        self._each = 0.0  # seconds a picture takes of late
         self._thread = threading.Thread(target=self._work, name="omma-compute", daemon=True)
         self._thread.start()
 
@@ -63,8 +64,8 @@ class Batcher:
         return len(self._waiting)
 
     def rate(self) -> float:
-        """Pictures a second while computing, so far; 0 before the first."""
-        return self.computed / self.busy_seconds if self.busy_seconds else 0.0
+        """Pictures a second while computing, of late; 0 before the first."""
+        return 1 / self._each if self._each else 0.0
 
     def wait(self) -> int:
         """Whole seconds until a full queue is empty again, at least 1: what Retry-After says."""
@@ -88,7 +89,7 @@ class Batcher:
             self._changed.notify()
         return job.future
 
-    def close(self, seconds: float = 8.0) -> None:
+    def close(self, seconds: float = 3.0) -> None:
         """Answer what waits, then stop."""
         with self._changed:
             self._closing = True
@@ -126,7 +127,9 @@ class Batcher:
                 for job in jobs:
                     job.future.set_exception(error)
                 continue
-            self.busy_seconds += time.monotonic() - began
+            took = time.monotonic() - began
+            self.busy_seconds += took
+            self._each = took / len(jobs) if not self._each else 0.8 * self._each + 0.2 * took / len(jobs)
             self.computed += len(jobs)
             self.batches[len(jobs)] = self.batches.get(len(jobs), 0) + 1
             for job, answer in zip(jobs, answers, strict=True):

@@ -82,8 +82,10 @@ class Desk:
         self._pool = ThreadPoolExecutor(decoders, thread_name_prefix="omma-decode")
 
     def full(self) -> int | None:
-        """Seconds after which trying again makes sense; None while there is a place."""
-        return self.batcher.wait() if self.inside >= self.places else None
+        """Seconds after which trying again makes sense; None while there is a place and an answer would come well in time."""
+        rate = self.batcher.rate()
+        too_late = rate > 0 and self.inside >= max(self.batcher.most, rate * self.seconds / 2)
+        return self.batcher.wait() if self.inside >= self.places or too_late else None
 
     async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]]) -> dict[str, Any]:
         """The answer's JSON.

@@ -16,7 +16,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from omma.errors import OmmaError
 from omma.words import say
 
-HEADER_SECONDS, GRACE_SECONDS = 10, 8
+HEADER_SECONDS, GRACE_SECONDS = 10, 6
 
 
 class Patient(H11Protocol):
