@@ -193,7 +193,7 @@ class Frames:
 
     def _on_disk(self, cache: Path, shape: Sequence[int]) -> np.ndarray:
         """Frames in a file of the cache, written beside it first and put in place when whole."""
-        key = hashlib.sha256((self.dataset.digest() + json.dumps(self.views.json() | {"tta": None})).encode()).hexdigest()[:24]
+        key = hashlib.sha256((self.dataset.stamp() + json.dumps(self.views.json() | {"tta": None})).encode()).hexdigest()[:24]
         folder = cache / "frames" / key
         if not folder.exists():
             partial = folder.with_name(f"{key}.{os.getpid()}.partial")

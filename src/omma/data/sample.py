@@ -142,3 +142,12 @@ class Dataset:
         if isinstance(self.pixels, np.ndarray):
             sha.update(np.ascontiguousarray(self.pixels).view(np.uint8).reshape(-1)[:: max(1, self.pixels.size // 4_000_000)].tobytes())
         return sha.hexdigest()
+
+    def stamp(self) -> str:
+        """SHA-256 over `digest` and each file's place and time of change: the key of what is remembered about the contents."""
+        sha = hashlib.sha256(self.digest().encode())
+        for sample in self.samples:
+            if sample.path is not None:
+                moment = sample.path.stat().st_mtime_ns if sample.path.exists() else 0
+                sha.update(f"{sample.path}\0{moment}\n".encode())
+        return sha.hexdigest()

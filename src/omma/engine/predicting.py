@@ -61,7 +61,7 @@ def answered(
     pipeline = (model if isinstance(model, Pipeline) else model.pipeline()).eval()
     if not len(dataset):
         return Answered([], [], [])
-    frames = Frames(dataset, pipeline.views, home() / "frames", watch)
+    frames = Frames(dataset, pipeline.views, home(), watch)
     device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
     said: list[Answer] = []
     with torch.inference_mode():

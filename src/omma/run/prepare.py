@@ -70,7 +70,7 @@ def ready(
     if start is not None:
         continue_from(net, task, start)
     views = views_for(recipe, fingerprint, net, start)
-    frames = Frames(dataset, views, home() / "frames", watch)
+    frames = Frames(dataset, views, home(), watch)
     if frames.refused:
         share = len(frames.refused) / len(dataset)
         watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
