@@ -139,8 +139,8 @@ class Dataset:
             truth = "" if sample.truth is None else repr(sample.truth.json())
             size = sample.path.stat().st_size if sample.path is not None and sample.path.exists() else sample.row
             sha.update(f"{sample.id}\0{sample.split}\0{sample.group}\0{truth}\0{size}\n".encode())
-        if isinstance(self.pixels, np.ndarray):
-            sha.update(np.ascontiguousarray(self.pixels).view(np.uint8).reshape(-1)[:: max(1, self.pixels.size // 4_000_000)].tobytes())
+        for array in [self.pixels] if isinstance(self.pixels, np.ndarray) else self.pixels or []:
+            sha.update(np.ascontiguousarray(array).data.cast("B"))
         return sha.hexdigest()
 
     def stamp(self) -> str:
