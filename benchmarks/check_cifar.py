@@ -3,9 +3,9 @@
 The copies: 25 each resized (half to double), JPEG quality 50, mirrored, cropped by 5 % at a random place; originals lie in the other part.
 
 CIFAR-10 is known to hold near-duplicates of its own, so pairs beyond those planted are not simply false. Another, stricter look judges
-them: full 32 × 32 colour pictures, every shift by up to 3 pixels at 5 zooms, mirrored or not, gain and offset free in each channel. A pair
-counts as false unless what is then left is less than 12 % of the variance. (A recoloured copy or one with lettering can fail it: the share
-told is an upper bound.)
+them: full 32 × 32 colour pictures, every shift by up to 3 pixels at 5 zooms, mirrored or not, gain and offset free in each channel. What is
+then left of the variance is told at two levels: above 12 % lie also copies with other colours, sharpening or lettering (of 120 of them drawn
+at random and looked at, one was no copy); a pair counts as false above 30 %.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from PIL import Image
 from omma.formats.format import open_data
 
 KINDS = ("resize", "jpeg", "mirror", "crop")
+CLEAR, FALSE = 0.12, 0.3
 OUT = Path(__file__).parent / "out" / "check_cifar.json"
 
 
@@ -107,21 +108,24 @@ def measure(folder: Path, out: Path, planted: list[tuple[str, str, str]]) -> dic
     row["near_found"] = f"{sum(hits.values())}/100"
     ours = {name for _, name, _ in planted}
     others = sorted(tuple(sorted(pair)) for pair in near if not pair & ours)
-    wrong = sum(not same(folder / a, folder / b) for a, b in others)
-    row |= {"pairs_not_planted": len(others), "of_these_false": wrong, "false_per_picture": f"{wrong / found['pictures']:.4%}"}
+    left = [least_left(folder / a, folder / b) for a, b in others]
+    row |= {"pairs_not_planted": len(others), "of_these_above_12_percent": sum(share > CLEAR for share in left)}
+    wrong = sum(share > FALSE for share in left)
+    row |= {"of_these_false": wrong, "false_per_picture": f"{wrong / found['pictures']:.4%}"}
     return row
 
 
-def same(first: Path, second: Path) -> bool:
-    """The stricter look: see the top of this file."""
+def least_left(first: Path, second: Path) -> float:
+    """The stricter look, see the top of this file: the share that the best move leaves over; the first below 12 % is good enough."""
     one, two = (np.asarray(Image.open(path).convert("RGB")).astype(np.float32) for path in (first, second))
+    moves = sorted(((down, across) for down in range(-3, 4) for across in range(-3, 4)), key=lambda move: abs(move[0]) + abs(move[1]))
     best = 1.0
-    for other in (two, two[:, ::-1]):
+    for move in moves:
         for zoom in (1.0, 0.95, 1.05, 0.9, 1.1):
-            for down in range(-3, 4):
-                for across in range(-3, 4):
-                    best = min(best, left_over(one, other, zoom, down, across))
-    return best < 0.12
+            best = min(best, *(left_over(one, other, zoom, *move) for other in (two, two[:, ::-1])))
+            if best < CLEAR:
+                return best
+    return best
 
 
 _GRID = np.arange(32)
