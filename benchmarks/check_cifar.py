@@ -4,8 +4,8 @@ The copies: 25 each resized (half to double), JPEG quality 50, mirrored, cropped
 
 CIFAR-10 is known to hold near-duplicates of its own, so pairs beyond those planted are not simply false. Another, stricter look judges
 them: full 32 × 32 colour pictures, every shift by up to 3 pixels at 5 zooms, mirrored or not, gain and offset free in each channel. What is
-then left of the variance is told at two levels: above 12 % lie also copies with other colours, sharpening or lettering (of 120 of them drawn
-at random and looked at, one was no copy); a pair counts as false above 30 %.
+left of the variance is told at two levels: above 12 % lie also copies with other colours, sharpening or lettering (of 120 of them, drawn at
+random and looked at, one was no copy); a pair counts as false above 30 %.
 """
 
 from __future__ import annotations
