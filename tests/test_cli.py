@@ -62,7 +62,7 @@ def test_parameters_become_flags(verb, capsys):
         folds: int | None = None,
         fix: bool = False,
         keep: bool = True,
-        watch: Watch = Watch(),  # noqa: B008
+        watch: Watch = Watch(),
     ):
         assert isinstance(watch, console.Console)
         return Answer(data=data, settings=settings, from_=from_, max_drop=max_drop, folds=folds, fix=fix, keep=keep)

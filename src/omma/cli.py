@@ -21,6 +21,8 @@ from omma.flags import caller_of, command_of, help_of, say_or
 from omma.words import say
 
 BUG, MEMORY, PIPE = 70, 71, 141
+# The order in which people meet the verbs; others follow by name.
+ROAD: tuple[str, ...] = ("demo", "check", "train", "evaluate", "predict", "explain", "compress", "export", "serve", "show")
 # What an operating system says when a file could not be written or reached: for a person, not a bug of ours.
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -98,8 +100,7 @@ def _print(out: TextIO, result: Any, as_json: bool, watch: Console, leader: bool
 def overview() -> str:
     """What `omma --help` prints: every verb with its caption; nothing is imported but words."""
     verbs = catalog.names("verbs")
-    order = [v for v in ("demo", "check", "train", "evaluate", "predict", "explain", "compress", "export", "serve", "show") if v in verbs]
-    order += [v for v in verbs if v not in order]
+    order = [v for v in ROAD if v in verbs] + [v for v in verbs if v not in ROAD]
     width = max(map(len, order)) + 2
     rows = [f"  {verb:<{width}}{say_or(f'cli.verb.{verb}', catalog.caption('verbs', verb))}" for verb in order]
     return "\n".join([say("cli.title"), "", say("cli.usage"), "", *rows, "", say("cli.epilog")])

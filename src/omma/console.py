@@ -154,7 +154,7 @@ def sparks(values: list[float], width: int = 20) -> str:
 @contextmanager
 def results() -> Iterator[TextIO]:
     """The stream for results alone: whatever else is printed meanwhile, by Python or below it, goes to stderr."""
-    out = sys.stdout
+    out: TextIO = sys.stdout
     if out is not sys.__stdout__:  # a test or another program holds it
         with redirect_stdout(sys.stderr):
             yield out

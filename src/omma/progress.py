@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Watch:
 
     def each(self, what: str, things: Iterable[T], total: int | None = None) -> Iterator[T]:
         """`things`, one by one, telling how far we are."""
-        total = total if total is not None else len(things) if hasattr(things, "__len__") else None
+        total = total if total is not None else len(things) if isinstance(things, Sized) else None
         for done, thing in enumerate(things):
             self.step(what, done, total)
             yield thing

@@ -233,8 +233,8 @@ def _like(key: str, text: Any, default: Any) -> Any:
             return type(default)(kind(part) for part in text.replace("-", ",").split(",") if part)
         return text
     except (ValueError, KeyError):
-        kind = {bool: "yes/no", int: "1", float: "0.1", tuple: "1,2,3", list: "1,2,3"}[type(default)]
-        raise OmmaError(say("recipe.wrong_kind", key=key, value=text, kind=kind)) from None
+        like = {bool: "yes/no", int: "1", float: "0.1", tuple: "1,2,3", list: "1,2,3"}[type(default)]
+        raise OmmaError(say("recipe.wrong_kind", key=key, value=text, kind=like)) from None
 
 
 def _toml(value: Any) -> str:

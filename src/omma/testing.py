@@ -120,7 +120,7 @@ def _learns(task: Any, nets: dict[str, Any], batch: Any) -> None:
     course: dict[str, list[float]] = {}
     for step in range(30):
         for who, loss in task.turns(nets, batch, step):
-            whole: torch.Tensor = sum(loss.values()) if isinstance(loss, dict) else loss
+            whole: torch.Tensor = sum(loss.values()) if isinstance(loss, dict) else loss  # type: ignore[assignment]
             assert whole.dim() == 0 and math.isfinite(whole.item()), f"the loss of {who} is not one finite number"
             optimizers[who].zero_grad()
             whole.backward()

@@ -53,7 +53,7 @@ class Labels(Answer):
             return False
         if self.probabilities is None or other.probabilities is None:
             return set(self.labels) == set(other.labels)
-        mine, theirs = (dict(zip(one.classes, one.probabilities, strict=True)) for one in (self, other))
+        mine, theirs = (dict(zip(one.classes, one.probabilities, strict=True)) for one in (self, other))  # type: ignore[arg-type]
         # A class may be present for one side only where a threshold lies between the two probabilities, however near they are.
         if any((mine[name] > theirs[name]) != (name in self.labels) for name in set(self.labels) ^ set(other.labels)):
             return False

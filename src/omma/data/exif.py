@@ -35,7 +35,7 @@ def taken(data: bytes) -> Moment:
         found = _TIME.match(str(inner.get(_ORIGINAL, "")))
         if found is None:
             return Moment()
-        seconds = datetime(*map(int, found.groups()), tzinfo=UTC).timestamp()  # type: ignore[misc]
+        seconds = datetime(*map(int, found.groups()), tzinfo=UTC).timestamp()  # type: ignore[arg-type, misc]
     except Exception:  # a damaged EXIF block may break its reader in any way, and is no reason to lose the picture
         return Moment()
     name = f"{exif.get(_MAKE)}\0{exif.get(_MODEL)}\0{inner.get(_SERIAL)}".encode("utf-8", "replace")

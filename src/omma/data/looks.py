@@ -67,7 +67,7 @@ class Looks:
         hashes = (np.zeros((count, 16), np.uint8), np.zeros((count, 16), np.uint8))
         moments = (np.full(count, np.nan), np.zeros(count, np.int64))
         sizes, spread, frames = np.zeros((3, count), np.int32), np.zeros(count, np.uint8), np.ones(count, np.int32)
-        return cls(thumbs, *hashes, *sizes, spread, frames, np.zeros(count, np.float32), *moments, np.zeros(count, "U5"))
+        return cls(thumbs, *hashes, *sizes, spread, frames, np.zeros(count, np.float32), *moments, np.zeros(count, "U5"))  # type: ignore[call-arg]
 
     def readable(self) -> np.ndarray:
         """(N,) bool."""

@@ -110,6 +110,7 @@ class Dataset:
             from omma.data.decode import decode
 
             return decode(sample.path)
+        assert self.pixels is not None and sample.row is not None, "a sample has a file or a row"
         return self.pixels[sample.row]
 
     def part(self, split: str) -> Dataset:
@@ -122,7 +123,7 @@ class Dataset:
 
     def truths(self) -> list[Answer]:
         """The truth of every sample; every sample must have one."""
-        return [sample.truth for sample in self.samples]
+        return [sample.truth for sample in self.samples]  # type: ignore[misc]
 
     def counts(self) -> dict[str, int]:
         """How many samples each split holds."""

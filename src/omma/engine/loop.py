@@ -235,7 +235,7 @@ def restore(found: Checkpoint, players: Players) -> State:
             numbers = {k.removeprefix("number."): v.item() for k, v in rows.items() if k.startswith("number.")}
             unpack_optimizer(players.optimizers[who], {k: v for k, v in rows.items() if not k.startswith("number.")}, numbers)
     state = State(**found.state)
-    state.tail = tuple(state.tail) if state.tail else None
+    state.tail = tuple(state.tail) if state.tail else None  # type: ignore[assignment]
     return state
 
 

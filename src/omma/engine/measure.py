@@ -36,7 +36,8 @@ def steps_in(
 
     def step_at(progress: float) -> float:
         """Median seconds of a step; the first one warms caches and does not count."""
-        start, took = time.monotonic(), []
+        took: list[float] = []
+        start = time.monotonic()
         while len(took) < 4 or (time.monotonic() - start < min(3.0, 0.03 * seconds) and len(took) < 40):
             tick = time.monotonic()
             batch = batches.at(len(took), progress)

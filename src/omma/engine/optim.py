@@ -24,7 +24,7 @@ def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     muon = recipe.optimizer == "muon"
     share = {id(p): getattr(p, "muon_share", 1.0) if muon else 1.0 for p in net.parameters()}
     if (recipe.freeze or recipe.layer_decay < 1) and hasattr(net, "stages"):
-        stages = net.stages()
+        stages = net.stages()  # type: ignore[operator]
         for depth, stage in enumerate(stages):
             for p in stage.parameters():
                 share[id(p)] *= 0.0 if recipe.freeze else recipe.layer_decay ** (len(stages) - depth)

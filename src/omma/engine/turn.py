@@ -73,7 +73,7 @@ def take(
         norm = torch.nn.utils.get_total_norm([p.grad for p in params if p.grad is not None])
         told["norm"] = torch.maximum(told["norm"], norm) if "norm" in told else norm
         if recipe.get("clip", 0.0) > 0:
-            torch.nn.utils.clip_grads_with_norm_(params, recipe.clip, norm)
+            torch.nn.utils.clip_grads_with_norm_(params, recipe.get("clip", 0.0), norm)
         if not bool(torch.isfinite(norm)):  # stepping would poison the weights
             break
         optim.set_rate(optimizer, rate)

@@ -46,7 +46,7 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
     places = [i for i, s in enumerate(made.dataset.samples) if s.split == "val" and i in usable]
     if not places:
         return
-    truths = [made.dataset.samples[i].truth for i in places]
+    truths = made.dataset.choose(list(places)).truths()
     tensors = asked(bundle, made, places)
     if made.views.tta != "none" and made.recipe.origin.get("tta") != "you" and plain is not None:
         metric = next(iter(made.task.metrics().values()))

@@ -41,7 +41,7 @@ class Outcome:
         return self.run / "bundle"
 
     def json(self) -> dict[str, Any]:
-        own = {"run": str(self.run), "bundle": str(self.bundle), "report": str(self.report) if self.report else None}
+        own: dict[str, Any] = {"run": str(self.run), "bundle": str(self.bundle), "report": str(self.report) if self.report else None}
         own |= {"task": self.task, "model": self.model, "split": self.split, "scores": self.scores, "verdict": self.verdict["word"]}
         return own | {"steps": self.steps, "seconds": round(self.seconds, 2), "notes": self.notes}
 

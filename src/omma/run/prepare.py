@@ -10,6 +10,7 @@ import torch
 
 from omma import bundle as bundles
 from omma import catalog
+from omma.answers.answer import Answer
 from omma.data.batches import Batches
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
@@ -46,7 +47,7 @@ class Ready:
 
 def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
     """Let the data fill what is open in the recipe; returns the task with its settings."""
-    task = catalog.find("tasks", recipe.task)(dataset.names, **recipe.task_settings)
+    task = catalog.find("tasks", recipe.task or "")(dataset.names, **recipe.task_settings)
     task.plan(fingerprint, recipe)
     if recipe.balance == "weights" and "class_weights" in task.SETTINGS and not recipe.task_settings.get("class_weights"):
         counts = [max(1, fingerprint.class_counts.get("train", {}).get(name, 0)) for name in dataset.names]
@@ -144,12 +145,13 @@ def validator(
         places = places[:: len(places) // most][:most]
     if not places:
         return None
-    truths = [dataset.samples[i].truth for i in places]
+    truths = dataset.choose(list(places)).truths()
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
-        answers, loss, seen = [], 0.0, 0
+        answers: list[Answer] = []
+        loss, seen = 0.0, 0
         with torch.inference_mode():
             for batch in batches.plain(places):
                 answers += task.decode(task.answer.operate(pipeline.look(batch.pictures), {}), batch)

@@ -68,7 +68,7 @@ class Task:
         """All the arithmetic of an answer up to the operating point, exportable; batch in front."""
         raise NotImplementedError
 
-    def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> list[Answer]:
+    def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> Sequence[Answer]:
         """Operated tensors → answers: wraps and adds names, never thresholds."""
         raise NotImplementedError
 

@@ -52,7 +52,7 @@ def demo(
     budget: str = "40s",
     out: str | None = None,
     device: str = "auto",
-    watch: Watch = Watch(),  # noqa: B008
+    watch: Watch = Watch(),
 ) -> Tour:
     """Go once through what omma does, on real handwriting that comes with scikit-learn.
 

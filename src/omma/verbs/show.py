@@ -154,7 +154,7 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
             if output.dim() > 2 and not isinstance(module, nn.Linear)
             else output.numel() // output.shape[-1]
         )
-        macs += int(weight.numel()) * int(places)  # type: ignore[arg-type, operator]
+        macs += int(weight.numel()) * int(places)  # type: ignore[operator]
 
     shapes = copy.deepcopy(net).to("meta").eval()
     hooks = [m.register_forward_hook(count) for m in shapes.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]

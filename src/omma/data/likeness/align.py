@@ -15,7 +15,7 @@ _PLACES = np.arange(SIDE, dtype=np.float32)
 _AWAY = (_PLACES + 0.5) / SIDE - 0.5  # from the middle, as a share of the side
 _LUMINANCE = np.array([0.299, 0.587, 0.114], np.float32)
 # Blur of one pixel: what JPEG and interpolation do to the finest detail does not count.
-_BLUR = sum(np.diag(np.full(SIDE - abs(k), w), k) for k, w in ((-1, 0.25), (0, 0.5), (1, 0.25))).astype(np.float32)
+_BLUR = np.add.reduce([np.diag(np.full(SIDE - abs(k), w), k) for k, w in ((-1, 0.25), (0, 0.5), (1, 0.25))]).astype(np.float32)
 _BLUR[0, 0] = _BLUR[-1, -1] = 0.75
 
 

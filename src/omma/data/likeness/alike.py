@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from omma.data.likeness.align import fit
 from omma.data.crew import in_threads
+from omma.data.likeness.align import fit
 from omma.data.looks import SIDE
 from omma.progress import Watch
 from omma.words import say
