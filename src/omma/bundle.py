@@ -164,7 +164,8 @@ def readme(card: dict[str, Any]) -> str:
     names = ", ".join(map(str, card["names"][:50])) + (" …" if len(card["names"]) > 50 else "")
     data = card.get("data", {})
     rows = [
-        f"# {card['model']} · {card['task']}", "", f"- names: {names}", f"- input: {card['views']}", f"- data: {data.get('where', '?')} ({data.get('how_split', '')})",
+        f"# {card['model']} · {card['task']}", "", f"- names: {names}", f"- input: {card['views']}",
+        f"- data: {data.get('where', '?')} ({data.get('how_split', '')})",
         f"- operating point: {card['operating_point']}", f"- weights: {card['weights']}, origin {card.get('origin') or 'random start'}",
         f"- made by omma {card['omma']}, {card.get('created', '')}", "", f"Measured on: {card.get('scores', {}).get('split', '–')}", "",
         "| metric | value | 95 % interval | n |", "|---|---|---|---|", *scores, "",
