@@ -1,6 +1,6 @@
 """The two Keras tutorial networks on CIFAR-10, theirs and ours, epoch by epoch in turns.
 
-    python benchmarks/keras_cifar.py --keras PYTHON --peer keras_cifar10.py --data cifar-10-python.tar.xz [--kind same] [--epochs 10] [--seeds 3]
+    python benchmarks/keras_cifar.py --keras PYTHON --peer keras_cifar10.py --data cifar-10-python.tar.xz [--kind same] [--seeds 3]
 
 PYTHON is an interpreter with tensorflow; without it the Keras rows say so and there is no ratio. Same settings on both sides: Adam,
 batch 64, pictures divided by 255, no augmentation, all 50,000 training pictures, accuracy on the test set after the last epoch.
@@ -33,7 +33,8 @@ from omma.tasks.classify import Classify
 data, kind, epochs, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 machine = machines.setup("cpu")
 dataset = open_data(data)
-recipe = Recipe().put("you", seed=seed, batch=64, optimizer="adam", rate=1e-3, schedule="constant", warmup=0.0, flip=False, shift=0.0, weight_decay=0.0)
+still = {"schedule": "constant", "warmup": 0.0, "flip": False, "shift": 0.0, "weight_decay": 0.0}
+recipe = Recipe().put("you", seed=seed, batch=64, optimizer="adam", rate=1e-3, **still)
 task = Classify(dataset.names)
 views = Views(32, 3, "squash", (0.0,) * 3, (1.0,) * 3, "none")
 torch.manual_seed(seed)

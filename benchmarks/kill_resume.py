@@ -81,7 +81,6 @@ def main() -> None:
     words.add_argument("--seed", type=int, default=0)
     args = words.parse_args()
     import omma.report.run
-
     import omma.run.course  # noqa: F401
 
     draw = random.Random(args.seed)

@@ -20,7 +20,7 @@ from omma.engine import machine as machines
 from omma.engine.budget import parse
 from omma.engine.loop import learn
 from omma.engine.machine import Machine
-from omma.engine.measure import steps_in
+from omma.engine.measure import times
 from omma.errors import DataError, Interrupted, OmmaError
 from omma.formats.format import open_data
 from omma.progress import Watch
@@ -29,10 +29,11 @@ from omma.run import finish
 from omma.run.folder import Facts, RunFolder
 from omma.run.near import near_of
 from omma.run.outcome import Outcome
-from omma.run.prepare import Ready, decide, from_bundle, ready
+from omma.run.prepare import Ready, decide, from_bundle, ready, validator
 from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
+FEW = 512  # pictures that tell how long answering takes
 
 
 @dataclass(frozen=True)
@@ -91,14 +92,7 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
     measured: dict[str, float] = {}
     deadline = None
     if budget.kind == "seconds":
-        watch.step(say("train.measuring"), 0)
-        deadline = scene.began + budget.amount * share * (1 - RESERVE)
-        left = deadline - time.monotonic()
-        looks, fixed = ending(dataset, recipe)
-        total, measured = steps_in(max(1.0, left - fixed), task, made.players, made.batches, recipe, machine, made.validate, looks)
-        deadline -= fixed + (looks - recipe.get("evals", 10)) * measured["validation_seconds"]
-        watch.end(say("train.measuring"))
-        watch.say(say("train.seconds_left", total=total, step=measured["step_seconds"], look=measured["validation_seconds"]))
+        total, deadline, measured = count_steps(made, scene, scene.began + budget.amount * share)
     else:
         total = budget.steps(made.batches.per_epoch)
     facts = Facts(
@@ -115,13 +109,28 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
     return go(run, made, facts, scene, deadline, None)
 
 
-def ending(dataset: Dataset, recipe: Recipe) -> tuple[float, float]:
-    """What judging costs: (validations, and what is worth as much, in the whole run; seconds for intervals and report)."""
-    counts = dataset.counts()
-    val, test, train = (counts.get(part, 0) for part in ("val", "test", "train"))
+def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict[str, float]]:
+    """Minutes into steps: (steps, `time.monotonic()` by which learning should be over, what was measured in seconds).
+
+    Judging at the end is paid from the budget; validations on the way get at most a twentieth of it.
+    """
+    watch, recipe, counts = scene.watch, made.recipe, made.dataset.counts()
+    what = say("train.measuring")
+    watch.step(what, 0)
+    val, test = counts.get("val", 0), counts.get("test", 0)
+    few = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views, "val", FEW)
+    left = end - time.monotonic()
+    cost = times(max(1.0, left), made.task, made.players, made.batches, recipe, scene.machine, few, min(val, FEW) or 1)
     copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
-    looks = recipe.get("evals", 10) + 1 + ((val + test) * copies + min(2000, train)) / max(1, val)
-    return looks, 3.0 + 1e-3 * (test or val)
+    look = val * cost.answer
+    recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look else 1)
+    judging = ((val + test) * copies + min(2000, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
+    deadline = end - judging - RESERVE * left
+    total = max(1, int((deadline - time.monotonic() - recipe.get("evals", 10) * look) / cost.step))
+    total, deadline = scene.machine.agree((total, deadline))
+    watch.end(what)
+    watch.say(say("train.seconds_left", total=total, step=cost.step, look=look))
+    return total, deadline, {"step_seconds": cost.step, "validation_seconds": look, "judging_seconds": judging}
 
 
 def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:

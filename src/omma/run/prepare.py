@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -149,13 +150,14 @@ def validator(
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
-        pipeline = Pipeline(task, nets, replace(views, tta="none"), {}).eval()
+        once = {who: Once(net) for who, net in nets.items()}
+        pipeline = Pipeline(task, once, replace(views, tta="none"), {}).eval()
         answers: list[Answer] = []
         loss, seen = 0.0, 0
         with torch.inference_mode():
             for batch in batches.plain(places):
                 answers += task.decode(task.answer.operate(pipeline.look(batch.pictures), {}), batch)
-                loss += whole_loss(task, nets, batch) * len(batch)
+                loss += whole_loss(task, once, batch) * len(batch)
                 seen += len(batch)
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
         return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / seen, f"{split}_{first}": value}
@@ -163,7 +165,21 @@ def validator(
     return validate
 
 
-def whole_loss(task: Task, nets: dict[str, torch.nn.Module], batch: Batch) -> float:
+class Once(torch.nn.Module):
+    """A network that answers the same tensor once: an answer and its loss share one forward pass."""
+
+    def __init__(self, net: torch.nn.Module) -> None:
+        super().__init__()
+        self.net = net
+        self.seen: tuple[torch.Tensor | None, Any] = (None, None)
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        if self.seen[0] is not pictures:
+            self.seen = (pictures, self.net(pictures))
+        return self.seen[1]
+
+
+def whole_loss(task: Task, nets: Mapping[str, torch.nn.Module], batch: Batch) -> float:
     """The mean loss of one batch in evaluation mode; NaN for tasks whose players have no common loss."""
     if "net" not in nets:
         return float("nan")

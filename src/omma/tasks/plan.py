@@ -19,7 +19,7 @@ SMALL = 48  # pixels: up to here a picture is learned at its own size
 # Dials that do not depend on the data. Minutes are for two cores.
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {"budget": "2min", "tta": "none"},
-    "balanced": {"budget": "10min", "tta": "flip+shift"},
+    "balanced": {"budget": "10min", "tta": "flip"},
     "best": {"budget": "40min", "tta": "flip+shift"},
 }
 SIZES = {"fast": 64, "balanced": 96, "best": 128}  # pixels, for pictures larger than SMALL and networks of our own
