@@ -15,7 +15,7 @@ from omma.compressors.compressor import Shop, copy_of
 from omma.data.batches import Batches
 from omma.engine.checkpoint import Checkpoints
 from omma.engine.loop import learn
-from omma.engine.measure import steps_in
+from omma.engine.measure import times
 from omma.engine.turn import Players
 from omma.errors import NotMeaningful
 from omma.models.network import Network
@@ -135,7 +135,9 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
     distil: Any = Distil(task, teacher)
     players = Players.gather(distil, net, recipe)
     if shop.budget.kind == "seconds":
-        total, _ = steps_in(shop.budget.amount, distil, players, batches, recipe, machine, validate, recipe.get("evals", 4))
+        seconds, val = shop.budget.amount, max(1, shop.dataset.counts().get("val", 0))
+        cost = times(seconds, distil, players, batches, recipe, machine, validate, val)
+        total = int((seconds - recipe.get("evals", 4) * val * cost.answer) / cost.step)
         total = max(1, min(total, LONGEST * batches.per_epoch))
     else:
         total = shop.budget.steps(batches.per_epoch)

@@ -150,7 +150,7 @@ def validator(
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
-        once = {who: Once(net) for who, net in nets.items()}
+        once: dict[str, torch.nn.Module] = {who: Once(net) for who, net in nets.items()}
         pipeline = Pipeline(task, once, replace(views, tta="none"), {}).eval()
         answers: list[Answer] = []
         loss, seen = 0.0, 0
