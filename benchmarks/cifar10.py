@@ -17,15 +17,15 @@ import time
 from _table import report
 
 
-def runs(data: str, seeds: int, words: list[str], **flags: str) -> list[dict]:
-    """Whole runs, from the command's start to the bundle."""
+def runs(data: str, seeds: int, keep: str | None, words: list[str], **flags: str) -> list[dict]:
+    """Whole runs, from the command's start to the bundle; `keep` is the folder that holds them afterwards."""
     from omma.verbs.train import train
 
     rows = []
     for seed in range(seeds):
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
-            told = train(data, *words, seed=seed, out=f"{folder}/run", **flags)
+            told = train(data, *words, seed=seed, out=f"{keep or folder}/cifar10-{seed}", **flags)
             seconds = time.monotonic() - start
         score = told.scores["accuracy"]
         rows.append(
@@ -115,13 +115,14 @@ def main() -> None:
     words.add_argument("--seconds", type=float, default=190)
     words.add_argument("--epochs", type=float, default=16)
     words.add_argument("--seeds", type=int, default=3)
+    words.add_argument("--keep", help="a folder for the runs")
     args = words.parse_args()
     if args.what == "throughput":
         rows = throughput()
     elif args.what == "default":
-        rows = runs(args.data, args.seeds, [], budget=f"{args.seconds}s")
+        rows = runs(args.data, args.seeds, args.keep, [], budget=f"{args.seconds}s")
     else:
-        rows = runs(args.data, args.seeds, ["val=0", "evals=1"], preset="best", budget=f"{args.epochs} epochs")
+        rows = runs(args.data, args.seeds, args.keep, ["val=0", "evals=1"], preset="best", budget=f"{args.epochs} epochs")
     report(f"cifar10_{args.what}", rows, **vars(args))
 
 
