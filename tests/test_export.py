@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from PIL import Image
 
 import omma
 from models_at_hand import bundle_of, folder_of, pictures
-from omma.errors import DataError, OmmaError, Refused
+from omma.errors import BundleError, DataError, OmmaError, Refused
 from omma.exporters import pt2
 from omma.exporters.graph import Graph, Whole
 from omma.runtimes.choose import named
@@ -218,9 +219,72 @@ def test_the_example_input_has_lengths_of_its_own(bundle):
     assert len(set(Graph.of(bundle).example.shape)) == 4
 
 
-def test_a_quantised_model_says_that_it_is_a_file_already(bundle, photos, tmp_path):
-    shutil.copytree(bundle.path, tmp_path / "b")
-    card = json.loads((tmp_path / "b" / "bundle.json").read_text("utf-8"))
-    (tmp_path / "b" / "bundle.json").write_text(json.dumps(card | {"runtime": {"file": "int8.onnx", "sha256": "0"}}), "utf-8")
+class _Frames:
+    """Calibration pictures for `quantise`, once."""
+
+    def __init__(self, made):
+        self.left = [np.stack([made.views.frame(picture) for picture in pictures(8, seed=3)])]
+
+    def get_next(self):
+        return {"frames": self.left.pop()} if self.left else None
+
+    def __iter__(self):
+        return iter([{"frames": frames} for frames in self.left])
+
+
+def _quantised(where, task="classify", **settings):
+    """A bundle whose answers come from its own 8-bit graph."""
+    from omma.compressors.int8 import quantise
+    from omma.runtimes._graphs import make
+
+    made = bundle_of(task, **settings)
+    made.card["task"] = task
+    made.save(where)
+    blob = quantise(make(made, where / "whole.onnx"), where / "model.int8.onnx", _Frames(made)).read_bytes()
+    (where / "whole.onnx").unlink()
+    made.card["runtime"] = {"name": "ort", "file": "model.int8.onnx", "sha256": hashlib.sha256(blob).hexdigest()}
+    made.save(where)
+    return omma.open(where)
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("classify", {"fit": "crop"}),
+        ("regress", {"loss": "gaussian", "centre": [5.0, 0, 1], "width": [1.0, 2, 3], "channels": 1}),
+    ],
+)
+def test_a_quantised_model_leaves_with_its_own_graph_inside(task, settings, photos, tmp_path):
+    made = _quantised(tmp_path / "b", task, **settings)
+    found = omma.export(made.path, data=photos, out=tmp_path / "model.onnx")
+    assert found.own == 8 and found.pictures > 8 and found.worst < 1e-4
+    session = onnxruntime.InferenceSession(str(found.out), providers=["CPUExecutionProvider"])
+    (entry,) = session.get_inputs()
+    assert (entry.name, entry.type, entry.shape) == ("picture", "tensor(uint8)", ["N", "H", "W", 3])
+    assert [output.name for output in session.get_outputs()] == list(found.outputs)
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == made.names and json.loads(about["operating_point"]) == made.point
+    batch = np.stack(pictures(3, (23, 31)))
+    frames = np.stack([made.views.frame(picture) for picture in batch])
+    answers = dict(zip(found.outputs, session.run(None, {"picture": batch}), strict=True))
+    wanted = named("ort", made).run(frames)
+    for name in wanted:
+        np.testing.assert_allclose(answers[name], wanted[name], atol=1e-5)
+    # Control: the float32 network beside the graph answers otherwise, so it was not this that was exported.
+    exact = bundle_of(task, **settings).pipeline()(torch.from_numpy(frames))
+    assert max(float(np.abs(exact[name].detach().double().numpy() - answers[name]).max()) for name in wanted) > 1e-4
+
+
+def test_a_quantised_graph_that_was_changed_does_not_leave(photos, tmp_path):
+    made = _quantised(tmp_path / "b")
+    blob = (made.path / "model.int8.onnx").read_bytes()
+    (made.path / "model.int8.onnx").write_bytes(blob + b"x")
+    with pytest.raises(BundleError, match="SHA-256"):
+        omma.export(made.path, data=photos, out=tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_format_without_a_place_for_8_bits_says_so(photos, tmp_path):
+    made = _quantised(tmp_path / "b")
     with pytest.raises(Refused, match="quantised"):
-        omma.export(tmp_path / "b", data=photos, out=tmp_path / "model.onnx")
+        omma.export(made.path, to="pt2", data=photos, out=tmp_path / "model.pt2")

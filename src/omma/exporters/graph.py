@@ -88,6 +88,8 @@ class Exporter:
     """
 
     suffix: ClassVar[str] = ""
+    # Whether the 8-bit graph of a quantised bundle can be written in this format.
+    quantised: ClassVar[bool] = False
 
     def write(self, graph: Graph, path: Path) -> None:
         """Write one file.

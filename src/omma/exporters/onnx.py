@@ -18,10 +18,16 @@ class Onnx(Exporter):
     """The whole model with names and operating point in `metadata_props`."""
 
     suffix: ClassVar[str] = ".onnx"
+    quantised: ClassVar[bool] = True
 
     def write(self, graph: Graph, path: Path) -> None:
         for package in ("onnx", "onnxscript", "onnxruntime"):
             need(package, "export", "onnx")
+        if graph.bundle.card.get("runtime", {}).get("file"):
+            from omma.exporters._quantised import write_quantised
+
+            write_quantised(graph, path)
+            return
         write_onnx(graph.whole, graph.example, path, source=INPUT, outputs=graph.outputs, dynamic=DYNAMIC, metadata=graph.metadata())
 
     def answer(self, path: Path, batches: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:

@@ -27,21 +27,21 @@ GRAPHS = 1
 
 def write_onnx(
     module: nn.Module,
-    example: torch.Tensor,
+    example: torch.Tensor | dict[str, torch.Tensor],
     path: Path,
     *,
-    source: str,
+    source: str | Sequence[str],
     outputs: Sequence[str],
     dynamic: dict[int, str],
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """Write a module of one input and named outputs as a single ONNX file, whole or not at all.
+    """Write a module of one input (or a dict of them) and named outputs as a single ONNX file, whole or not at all.
 
     Args:
-        module: `forward(tensor) -> dict` with the keys `outputs`, in that order.
+        module: `forward(example) -> dict` with the keys `outputs`, in that order.
         example: an input; at least 2 long wherever it is dynamic.
         path: where; its folder is made.
-        source: name of the input.
+        source: name of the input, or names of the entries in their order.
         outputs: names of the outputs.
         dynamic: dimension → name, for those that may have any length.
         metadata: what is written into `metadata_props`.
@@ -51,16 +51,21 @@ def write_onnx(
         Exception: whatever the exporter says of an operation it cannot write.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    free: Any = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
+    free = dict.fromkeys(example, free) if isinstance(example, dict) else free
+    names = [source] if isinstance(source, str) else list(source)
+    given = (example, {}) if isinstance(example, dict) else (example,)  # a dict in the last place would be taken for keywords
     with warnings.catch_warnings(), torch.no_grad(), _hushed("torch.onnx", "onnxscript", "torch.export"):
         warnings.simplefilter("ignore")
         program: Any = torch.onnx.export(
-            module.eval(), (example,), dynamo=True, verbose=False, input_names=[source], output_names=list(outputs),
-            dynamic_shapes=(dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC),),
+            module.eval(), given, dynamo=True, verbose=False, input_names=names, output_names=list(outputs),
+            dynamic_shapes=(free,),
         )  # fmt: skip
     model = program.model
     _forget_where(model)
-    for place, name in dynamic.items():
-        _rename_dimension(model, str(model.graph.inputs[0].shape[place]), name)
+    for entry in model.graph.inputs:
+        for place, name in dynamic.items():
+            _rename_dimension(model, str(entry.shape[place]), name)
     model.metadata_props.update(metadata or {})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
