@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import Any
 
 from omma.errors import OmmaError
+from omma.words import room as room_of
 from omma.words import say
 
 _HOME = Path(__file__).parent
@@ -64,6 +65,11 @@ def names(room: str) -> list[str]:
     return sorted(_entries(room))
 
 
+def plugged(room: str) -> list[str]:
+    """The names that plug-ins add to a room."""
+    return sorted(point.name for point in entry_points(group=f"omma.{room}"))
+
+
 def caption(room: str, name: str) -> str:
     """The first line of an entry's file."""
     return _entries(room)[name][1]
@@ -77,7 +83,7 @@ def module(room: str, name: str) -> ModuleType:
     """
     entries = _entries(room)
     if name not in entries:
-        raise unknown(room[:-1], name, list(entries))
+        raise unknown({"losses": "loss"}.get(room, room[:-1]), name, list(entries))
     return importlib.import_module(entries[name][0].partition(":")[0])
 
 
@@ -90,7 +96,8 @@ def find(room: str, name: str) -> Any:
 
 
 def unknown(kind: str, name: str, known: list[str], where: str | None = None) -> OmmaError:
-    """The error for a name nobody knows, with the nearest one that exists."""
+    """The error for a name nobody knows, with the nearest one that exists; the name of a room's entry is said in the reader's language."""
+    kind = say(f"errors.kinds.{kind}") if f"kinds.{kind}" in room_of("en", "errors") else kind
     close = difflib.get_close_matches(name, known, 3, 0.5)
     if close:
         return OmmaError(say("errors.unknown_name", kind=kind, name=name, close=", ".join(close)), where)

@@ -13,7 +13,6 @@ def nll(outputs: torch.Tensor, target: torch.Tensor, *, weight: torch.Tensor | N
         outputs: (B, C) logits.
         target: (B, C) class shares.
         weight: (C,) of each class.
-        smoothing: accepted for the common signature; this loss knows no soft targets, so it must be 0.
+        smoothing: of the common signature; this loss has hard targets and leaves it aside (`train` warns).
     """
-    assert smoothing == 0.0, "nll has hard targets: use cross_entropy for label smoothing"
     return F.nll_loss(F.log_softmax(outputs, dim=1), target.argmax(1), weight=weight)

@@ -45,7 +45,10 @@ def check(data: str, *, fix: bool = False, format: str | None = None, out: str |
 
 def _name(data: str) -> str:
     """The last part of a path, or a source's name, as part of a folder's name."""
-    stem = Path(data).expanduser().resolve().name if Path(data).exists() else data
+    if not Path(data).expanduser().exists():  # `table.csv:column,column` is named after the table
+        left, colon, _ = data.rpartition(":")
+        data = left if colon and Path(left).expanduser().exists() else data
+    stem = Path(data).expanduser().resolve().name if Path(data).expanduser().exists() else data
     return re.sub(r"[^\w.-]+", "-", stem.removesuffix(Path(stem).suffix) or stem).strip("-.") or "data"
 
 
