@@ -116,7 +116,7 @@ class Recipe:
         prefix, _, bare = key.rpartition(".")
         owners = [o for o, table in (("", own), ("task", task), ("model", model)) if bare in table and prefix in ("", o)]
         if not owners or prefix not in ("", "task", "model"):
-            raise catalog.unknown(say("recipe.setting"), key, [*own, *task, *model])
+            raise self._stranger(key, str(text), [*own, *task, *model])
         if len(owners) > 1 and "" not in owners:
             raise OmmaError(say("recipe.ambiguous", key=key, owners=", ".join(f"{o}.{bare}" for o in owners)))
         if owners[0] == "":
@@ -126,12 +126,35 @@ class Recipe:
                 raise catalog.unknown(bare, value, catalog.names(catalog_room))
             self.put(origin, **{bare: value})
         else:
+            if owners[0] == "task" and bare == "loss":
+                self._fits(str(text))
             default = (task if owners[0] == "task" else model)[bare]
             store = self.task_settings if owners[0] == "task" else self.model_settings
             name = f"{owners[0]}.{bare}"
             if ORIGINS.index(self.origin.get(name, "default")) <= ORIGINS.index(origin):
                 store[bare] = _like(name, text, default)
                 self.origin[name] = origin
+
+    def _stranger(self, key: str, text: str, known: list[str]) -> OmmaError:
+        """The error for a key nobody owns: what it is called here, or whose it is."""
+        if unit := UNITS.get(key.lower().removesuffix("s")):
+            amount = text if text.replace(".", "", 1).isdigit() else "10"
+            return OmmaError(say("recipe.is_budget", key=key, words=f'--budget "{amount} {unit}"'))
+        if key.lower() in ELSEWHERE:
+            return OmmaError(say("recipe.is_called", key=key, name=ELSEWHERE[key.lower()]))
+        if self.model is None and "." not in key:
+            from omma.models.network import settings_of
+
+            models = [name for name in catalog.names("models") if key in settings_of(name)]
+            if models:
+                return OmmaError(say("recipe.of_a_model", key=key, models=", ".join(models), one=models[0]))
+        return catalog.unknown(say("recipe.setting"), key, known)
+
+    def _fits(self, loss: str) -> None:
+        """Refuse a loss that is made for another kind of answer; a plug-in's is taken at its word."""
+        known = [*catalog.find("tasks", str(self.task)).LOSSES, *catalog.plugged("losses")]
+        if loss not in known and catalog.find("tasks", str(self.task)).LOSSES:
+            raise OmmaError(say("recipe.loss_of", task=self.task, loss=loss, known=", ".join(known)))
 
     def _task_settings(self) -> dict[str, Any]:
         return {} if self.task is None else {k: v for k, (v, _) in catalog.find("tasks", self.task).SETTINGS.items()}
@@ -166,7 +189,7 @@ class Recipe:
         """A file that `read` turns back into the same settings; the origin of each value stands beside it."""
         lines = [f"{key} = {_toml(value)}  # {origin}" for key, value, origin in self.rows() if "." not in key]
         for who in ("task", "model"):
-            rows = [f"{k} = {_toml(v)}" for k, v in getattr(self, f"{who}_settings").items() if v is not None]
+            rows = [f"{key.partition('.')[2]} = {_toml(v)}  # {origin}" for key, v, origin in self.rows() if key.startswith(f"{who}.")]
             lines += ["", f"[{who}_settings]", *rows] if rows else []
         return "\n".join(lines) + "\n"
 
@@ -188,6 +211,17 @@ class Recipe:
 
 HINTS = get_type_hints(Recipe)
 SETTABLE = {f.name: f for f in fields(Recipe) if f.metadata}
+# Keys that other tools have for the length of a run → the unit of a budget.
+UNITS = {"epoch": "epochs", "step": "steps", "minute": "min", "min": "min", "hour": "h", "second": "s"}
+# What other tools call a setting → what it is called here.
+ELSEWHERE = {
+    "lr": "rate", "learning_rate": "rate", "lr0": "rate", "batch_size": "batch", "bs": "batch", "wd": "weight_decay",
+    "l2": "weight_decay", "optim": "optimizer", "opt": "optimizer", "imgsz": "size", "image_size": "size", "img_size": "size",
+    "input_size": "size", "patience": "early_stop", "early_stopping": "early_stop", "lr_schedule": "schedule", "scheduler": "schedule",
+    "sched": "schedule", "arch": "model", "network": "model", "backbone": "model", "random_seed": "seed", "smoothing": "label_smoothing",
+    "color": "colour", "hflip": "flip", "rotation": "rotate", "trivialaugment": "trivial", "random_erasing": "erase", "cutout": "erase",
+    "amp": "precision", "clip_grad": "clip", "class_weight": "class_weights", "warmup_epochs": "warmup", "time": "budget",
+}  # fmt: skip
 
 
 def _pair(word: str) -> tuple[str, str]:
@@ -229,8 +263,10 @@ def _like(key: str, text: Any, default: Any) -> Any:
                 raise ValueError
             return value
         if isinstance(default, tuple | list):
-            kind = type(default[0]) if default else str
-            return type(default)(kind(part) for part in text.replace("-", ",").split(",") if part)
+            # An empty list of ours waits for numbers; `32-128-128` reads as whole numbers only, since a minus may be a sign.
+            kind = type(default[0]) if default else float
+            parts = (text.replace("-", ",") if kind is int else text.strip("[]() ")).split(",")
+            return type(default)(kind(part) for part in parts if part.strip())
         return text
     except (ValueError, KeyError):
         like = {bool: "yes/no", int: "1", float: "0.1", tuple: "1,2,3", list: "1,2,3"}[type(default)]

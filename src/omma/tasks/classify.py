@@ -17,6 +17,7 @@ class Classify(Task):
     """`infer` gives {"logits": (B, C)}."""
 
     answer = Label
+    LOSSES = ("cross_entropy", "nll", "focal", "mse", "bce")
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
         "loss": ("cross_entropy", "cross_entropy, nll, focal, mse or bce"),
         "label_smoothing": (0.0, "share given to the other classes"),

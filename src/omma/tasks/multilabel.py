@@ -17,6 +17,7 @@ class Multilabel(Task):
     """`infer` gives {"logits": (B, C)}, each class on its own."""
 
     answer = Labels
+    LOSSES = ("bce", "focal_binary")
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
         "loss": ("bce", "bce or focal_binary"),
         "label_smoothing": (0.0, "distance kept from 0 and 1"),

@@ -20,6 +20,7 @@ class Regress(Task):
     """
 
     answer = Numbers
+    LOSSES = ("huber", "mse", "gaussian")
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
         "loss": ("huber", "mse, huber or gaussian (likelihood with a predicted variance)"),
         "centre": ((), "mean of each number over the training part; from the data"),

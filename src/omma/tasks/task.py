@@ -38,6 +38,8 @@ class Task:
     answer: ClassVar[type[Answer]]
     # name → (default, what it does); read without making a task.
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {}
+    # The losses that `loss=` takes; () = any.
+    LOSSES: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
         self.names = list(names)
