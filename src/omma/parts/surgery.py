@@ -104,7 +104,10 @@ def _resize(module: nn.Module, **shapes: tuple[int, ...]) -> None:
         if old is None:
             continue
         new = old.detach().new_empty(shape)
-        setattr(module, name, nn.Parameter(new, requires_grad=old.requires_grad) if isinstance(old, nn.Parameter) else new)
+        if isinstance(old, nn.Parameter):
+            new = nn.Parameter(new, requires_grad=old.requires_grad)
+            new.__dict__.update(old.__dict__)  # how an optimizer should treat it stays true
+        setattr(module, name, new)
 
 
 def macs(net: nn.Module, pictures: torch.Tensor) -> int:

@@ -6,9 +6,11 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from omma import bundle as bundles
@@ -25,7 +27,7 @@ from omma.errors import DataError, Interrupted, OmmaError
 from omma.formats.format import open_data
 from omma.progress import Watch
 from omma.recipe import Recipe
-from omma.run import finish
+from omma.run import advice, finish
 from omma.run.folder import Facts, RunFolder
 from omma.run.near import near_of
 from omma.run.outcome import Outcome
@@ -77,17 +79,30 @@ def start(
         from omma.run.folds import cross_validate
 
         return cross_validate(dataset, recipe, folds, out, scene)
-    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near_of(dataset, watch))
+    near, given = near_of(dataset, watch), dataset.counts()
+    notes = list(advice.leaks(dataset, near))
+    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
-    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene)
+    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene, notes=notes, given=given)
 
 
-def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bundle | None, scene: Scene, share: float = 1.0) -> Outcome:
-    """Plan, write down what was decided, learn. `share` of a timed budget is over when this run ends."""
+def begin(
+    run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bundle | None, scene: Scene, share: float = 1.0,
+    notes: Sequence[str] = (), given: Mapping[str, int] = MappingProxyType({}),
+) -> Outcome:  # fmt: skip
+    """Plan, write down what was decided, learn.
+
+    Args:
+        share: of a timed budget, over when this run ends.
+        notes: what is known already that a reader of the scores must hear.
+        given: sizes of the parts the dataset came with.
+    """
     machine, watch = scene.machine, scene.watch
     print_of = take(dataset, watch)
     task = decide(dataset, print_of, recipe)
-    made = ready(task, recipe, dataset, print_of, machine, parent, watch)
+    surgery = parent.card.get("surgery", {}) if parent else {}
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch, surgery=surgery)
+    notes = [*notes, *advice.ignored(recipe, given, parent is not None)]
     budget = parse(recipe.get("budget", "10min"))
     measured: dict[str, float] = {}
     deadline = None
@@ -95,9 +110,13 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
         total, deadline, measured = count_steps(made, scene, scene.began + budget.amount * share)
     else:
         total = budget.steps(made.batches.per_epoch)
+    if measured and (text := advice.short(recipe, total, made.batches.per_epoch, measured["step_seconds"])):
+        notes.append(text)
+    for note in notes:
+        watch.warn(note)
     facts = Facts(
         scene.data, scene.format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
-        str(parent.path) if parent else None, dataset.how_split,
+        str(parent.path) if parent else None, dataset.how_split, notes, surgery,
     )  # fmt: skip
     if machine.is_first:
         run.lock()
@@ -106,6 +125,8 @@ def begin(run: RunFolder, dataset: Dataset, recipe: Recipe, parent: bundles.Bund
     epochs = total / made.batches.per_epoch
     plan = {"pictures": len(dataset), "names": len(dataset.names), "task": recipe.task, "model": recipe.model, "size": recipe.size}
     watch.say(say("train.plan", **plan, total=total, epochs=epochs, split=dataset.how_split))
+    for line in advice.settings(recipe):
+        watch.say(line)
     return go(run, made, facts, scene, deadline, None)
 
 
@@ -157,14 +178,14 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
             raise OmmaError(say("train.changed", what=what, before=shown[0], now=shown[1]), path, say("train.changed_fix"))
     print_of = Fingerprint.from_json(facts.fingerprint)
     task = catalog.find("tasks", recipe.task or "")(dataset.names, **recipe.task_settings)
-    made = ready(task, recipe, dataset, print_of, machine, None, watch, fresh=False)
+    made = ready(task, recipe, dataset, print_of, machine, None, watch, fresh=False, surgery=facts.surgery)
     keep = run.keep
     found = keep.latest()
     if keep.skipped:
         watch.warn(say("train.skipped", names=", ".join(keep.skipped)))
     if found is None:  # killed before its first checkpoint: again from step 0
         parent = bundles.open(facts.start_from) if facts.start_from else None
-        made = ready(task, recipe, dataset, print_of, machine, parent, watch)
+        made = ready(task, recipe, dataset, print_of, machine, parent, watch, surgery=facts.surgery)
     if machine.is_first:
         run.lock()
         run.rewind(found.step if found else 0)

@@ -12,6 +12,8 @@ import torch
 from omma.bundle import Bundle, versions
 from omma.data.sample import Dataset
 from omma.engine.machine import Machine
+from omma.models.network import build
+from omma.parts.surgery import plan_of
 from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle
 from omma.report.run import write_report
@@ -94,9 +96,20 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
         },
         "versions": versions() | {"threads": str(machine.threads), "world": str(machine.world)},
     }
+    if facts.surgery:
+        card["surgery"] = plan_of(_whole(made), made.net)
     bundle = Bundle(made.task, dict(made.players.nets), made.views, {}, card)
     fit_on_validation(bundle, made, plain)
     return bundle
+
+
+def _whole(made: Ready) -> torch.nn.Module:
+    """The network as its name builds it, without memory."""
+    with torch.device("meta"):
+        return build(
+            str(made.recipe.model), channels=made.views.channels, size=made.views.size, outputs=made.task.outputs,
+            **made.recipe.model_settings,
+        )  # fmt: skip
 
 
 def train_score(made: Ready, machine: Machine, dataset: Dataset, most: int = 2000) -> tuple[float, dict[str, float]] | None:
@@ -111,7 +124,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     bundle = pack(run, made, facts, machine)
     parts = made.dataset.counts()
     part = "test" if parts.get("test") else "val" if parts.get("val") else ""
-    notes: list[str] = []
+    notes = list(facts.notes)
     if part != "test":
         notes.append(say("train.no_test") if part else say("train.no_score"))
     evaluation = None
@@ -125,7 +138,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     seen = train_score(made, machine, made.dataset)
     words = verdict(rows, seen[0] if seen else None)
     bundle.card["notes"] = notes
-    trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes)
+    trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes, facts.where)
     if machine.is_first:
         bundle.save(run.bundle)
         run.log({"event": "verdict", "step": steps, **words})

@@ -25,6 +25,8 @@ class Facts:
         where, format: as given to `open_data`.
         data, split: digests of the dataset and of its parts.
         total: steps, once minutes were turned into them.
+        notes: what a reader of the scores must know.
+        surgery: the pruning plan of the model gone on from.
     """
 
     where: str
@@ -38,6 +40,8 @@ class Facts:
     measured: dict[str, float] = field(default_factory=dict)
     start_from: str | None = None
     how_split: str = ""
+    notes: list[str] = field(default_factory=list)
+    surgery: dict[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:

@@ -55,7 +55,7 @@ def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None
     scores = score(bundle.task, predictions, samples, watch).scores
     name = f"{count} folds"
     bundle.card["scores"] = {"split": name, "metrics": {key: score.json() for key, score in scores.items()}}
-    bundle.card["notes"] = [say("train.folds_note", folds=count)]
+    bundle.card["notes"] = [note for note in outcome.notes if note != say("train.no_test")] + [say("train.folds_note", folds=count)]
     bundle.save(Path(run.bundle))
     outcome.scores, outcome.split, outcome.notes = bundle.card["scores"]["metrics"], name, bundle.card["notes"]
     return outcome

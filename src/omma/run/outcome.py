@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ class Outcome:
         steps, seconds: what it took.
         report: the page for people.
         notes: what a reader must know about the scores.
+        data: as it was named.
     """
 
     run: Path
@@ -34,6 +36,7 @@ class Outcome:
     seconds: float
     report: Path | None = None
     notes: list[str] = field(default_factory=list)
+    data: str = "DATA"
 
     @property
     def bundle(self) -> Path:
@@ -54,4 +57,4 @@ class Outcome:
         lines += [self.verdict["text"][language()], *self.notes, say("train.ended", minutes=self.seconds / 60)]
         if self.report:
             lines.append(say("train.report", path=self.report))
-        return [*lines, say("train.next", run=self.run, data="DATA")]
+        return [*lines, say("train.next", run=shlex.quote(str(self.run)), data=shlex.quote(self.data))]

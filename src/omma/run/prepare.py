@@ -24,6 +24,7 @@ from omma.engine.pipeline import Pipeline
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
 from omma.models.network import Network, build
+from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
@@ -53,14 +54,21 @@ def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
     if recipe.balance == "weights" and "class_weights" in task.SETTINGS and not recipe.task_settings.get("class_weights"):
         counts = [max(1, fingerprint.class_counts.get("train", {}).get(name, 0)) for name in dataset.names]
         recipe.task_settings["class_weights"] = [round(sum(counts) / len(counts) / count, 6) for count in counts]
+    weights = recipe.task_settings.get("class_weights") or []
+    if weights and (len(weights) != len(dataset.names) or min(weights) < 0 or max(weights) == 0):
+        raise OmmaError(say("train.class_weights", count=len(weights), names=len(dataset.names)))
     return type(task)(dataset.names, **recipe.task_settings)
 
 
 def ready(
     task: Task, recipe: Recipe, dataset: Dataset, fingerprint: Fingerprint, machine: Machine, start: bundles.Bundle | None, watch: Watch,
-    fresh: bool = True,
+    fresh: bool = True, surgery: dict[str, Any] | None = None,
 ) -> Ready:  # fmt: skip
-    """Build networks, frames and batches; with `fresh` the network gets its data-dependent start (a resumed one has it)."""
+    """Build networks, frames and batches; with `fresh` the network gets its data-dependent start (a resumed one has it).
+
+    Args:
+        surgery: how a pruned network differs from the one its name builds.
+    """
     torch.manual_seed(recipe.seed)
     settings = dict(recipe.model_settings)
     if "pretrained" not in settings and recipe.pretrained != "no":
@@ -69,6 +77,8 @@ def ready(
     net = build(recipe.model, channels=recipe.channels, size=recipe.size, outputs=task.outputs, **settings)
     recipe.model_settings = {k: v for k, v in settings.items() if k != "pretrained"}
     net.drop.p = recipe.get("dropout", 0.0)
+    if surgery:
+        narrowed(net, task, surgery)
     if start is not None:
         continue_from(net, task, start)
     views = views_for(recipe, fingerprint, net, start)
@@ -108,6 +118,14 @@ def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bun
     return Views(recipe.size, recipe.channels, recipe.get("fit", "squash"), tuple(map(float, mean)), spread, recipe.get("tta", "none"))
 
 
+def narrowed(net: Network, task: Task, surgery: dict[str, Any]) -> None:
+    """Carry out a pruning plan; the head keeps as many rows as there are names now, with a start of its own."""
+    operate(net, {path: [task.outputs, wanted[1]] if path == "head" else wanted for path, wanted in surgery.items()})
+    for module in net.head.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()  # type: ignore[operator]
+
+
 def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
     """Take over every tensor of an earlier model that fits; the head row by row, by class name, so new classes are welcome."""
     mine, theirs = net.state_dict(), start.net.state_dict()
@@ -129,7 +147,9 @@ def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
     recipe.put("bundle", model=start.card["model"], size=start.views.size, channels=start.views.channels, fit=start.views.fit)
     if recipe.model != start.card["model"]:
         raise OmmaError(say("train.other_model", here=recipe.model, there=start.card["model"]), str(start.path))
-    recipe.model_settings = dict(start.card.get("model_settings", {})) | recipe.model_settings
+    for key, value in start.card.get("model_settings", {}).items():
+        recipe.model_settings.setdefault(key, value)
+        recipe.origin.setdefault(f"model.{key}", "bundle")
 
 
 def validator(

@@ -1,0 +1,166 @@
+"""What a person hears before learning begins, and what becomes of settings that cannot be taken at their word."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import omma
+from omma.data.duplicates import Duplicates
+from omma.data.sample import Dataset, Sample
+from omma.errors import OmmaError
+from omma.progress import Watch
+from omma.recipe import Recipe
+from omma.report.twin import twin
+from omma.run import advice
+from omma.verbs.train import train
+
+WORDS = ["model=quick-narrow", "widths=8,8", "depth=1", "threads=1", "tta=none"]
+
+
+class Ears(Watch):
+    """Keeps what is said."""
+
+    def __init__(self):
+        self.said, self.warned = [], []
+
+    def say(self, line):
+        self.said.append(line)
+
+    def warn(self, line):
+        self.warned.append(line)
+
+
+def pictures(count, seed=0):
+    draw = np.random.default_rng(seed)
+    labels = np.arange(count) % 2
+    coarse = draw.integers(0, 60, (count, 4, 4, 3)).repeat(4, 1).repeat(4, 2)
+    return (coarse * 2 + (labels * 100)[:, None, None, None]).astype("uint8"), labels
+
+
+def parts(path, copies):
+    """A set with given parts; `copies` of its test pictures are training pictures."""
+    (train_x, train_y), (test_x, test_y) = pictures(40), pictures(20, seed=1)
+    test_x[:copies], test_y[:copies] = train_x[:copies], train_y[:copies]
+    np.savez(path, train_images=train_x, train_labels=train_y, test_images=test_x, test_labels=test_y)
+    return str(path)
+
+
+def test_copies_across_given_parts_are_told_and_kept_with_the_run(tmp_path):
+    ears = Ears()
+    done = train(parts(tmp_path / "leaky.npz", 6), *WORDS, budget="2 steps", out=str(tmp_path / "run"), watch=ears)
+    (line,) = [line for line in ears.warned if "lie across the parts" in line]
+    assert line.startswith("6 groups") and line in done.notes and line in omma.open(done.run).card["notes"]
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert line in page and twin(line)["zh"] in page
+    clean = train(parts(tmp_path / "clean.npz", 0), *WORDS, budget="2 steps", out=str(tmp_path / "other"), watch=(ears := Ears()))
+    assert not ears.warned and not clean.notes
+
+
+def test_groups_torn_by_given_parts_are_told():
+    rows = [Sample(id=f"{i}", group="anna" if i < 2 else None, split=split) for i, split in enumerate(["train", "test", "test"])]
+    told = list(advice.leaks(Dataset(rows, [], None, "csv", "."), Duplicates()))
+    assert len(told) == 1 and told[0].startswith("1 groups")
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        (["optimizer=adam", "momentum=0.5"], "momentum"),
+        (["optimizer=gd", "batch=8"], "batch"),
+        (["freeze=yes", "layer_decay=0.5"], "layer_decay"),
+        (["val=0", "early_stop=3"], "early_stop"),
+        (["loss=nll", "label_smoothing=0.1"], "label_smoothing"),
+        (["loss=nll", "mixup=0.2"], "mixup"),
+    ],
+)
+def test_a_setting_that_is_ignored_warns(words, key):
+    recipe = Recipe(task="classify").tell(words)
+    recipe.optimizer = recipe.optimizer or "muon"
+    (line,) = advice.ignored(recipe, {}, False)
+    assert key in line
+    assert not list(advice.ignored(Recipe(task="classify").tell(["optimizer=momentum", "momentum=0.5"]), {}, False))
+
+
+def test_a_share_of_what_is_given_and_weights_beside_a_bundle_are_ignored_aloud():
+    recipe = Recipe(task="regress").tell(["test=0.3", "pretrained=yes", "balance=weights"])
+    assert len(list(advice.ignored(recipe, {"train": 5, "test": 5}, True))) == 3
+
+
+def test_a_timed_budget_below_an_epoch_names_what_would_fit():
+    recipe = Recipe(preset="best", size=128)
+    line = advice.short(recipe, total=10, per_epoch=100, seconds=3.0)
+    assert "10%" in line and "--budget 26min" in line and "--preset fast" in line and "size=64" in line
+    assert advice.short(recipe, total=100, per_epoch=100, seconds=3.0) is None
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("epochs=3", '--budget "3 epochs"'),
+        ("steps=20", '--budget "20 steps"'),
+        ("minutes=5", '--budget "5 min"'),
+        ("lr=0.1", "rate"),
+        ("batch_size=8", "batch"),
+        ("widths=8,8", "--model quick"),
+        ("loss=huber", "cross_entropy"),
+    ],
+)
+def test_words_of_other_tools_are_answered_with_ours(word, answer):
+    with pytest.raises(OmmaError) as told:
+        Recipe(task="classify").tell([word])
+    assert answer in str(told.value) and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll", "focal", "mse", "bce"])
+def test_every_loss_of_classes_learns(loss, tmp_path):
+    done = train(parts(tmp_path / "set.npz", 0), *WORDS, f"loss={loss}", budget="60 steps", out=str(tmp_path / "run"))
+    assert done.scores["accuracy"]["low"] > 0.5
+
+
+def test_class_weights_are_one_for_each_class(tmp_path):
+    data = parts(tmp_path / "set.npz", 0)
+    with pytest.raises(OmmaError, match="3 numbers for 2 classes"):
+        train(data, *WORDS, "class_weights=1,2,3", budget="2 steps", out=str(tmp_path / "run"))
+    done = train(data, *WORDS, "class_weights=1,2.5", budget="2 steps", out=str(tmp_path / "other"))
+    assert list(omma.open(done.run).task.settings["class_weights"]) == [1.0, 2.5]
+
+
+def test_a_recipe_file_keeps_signs_and_small_numbers(tmp_path):
+    recipe = Recipe(task="regress")
+    recipe.task_settings = {"centre": [-4.5, 1e-05], "width": [2.0, 3e-07]}
+    (tmp_path / "recipe.toml").write_text(recipe.toml(), "utf-8")
+    again = Recipe(task="regress").read(tmp_path / "recipe.toml")
+    assert list(again.task_settings["centre"]) == [-4.5, 1e-05] and list(again.task_settings["width"]) == [2.0, 3e-07]
+
+
+def test_the_settings_are_told_with_their_origins(tmp_path):
+    ears = Ears()
+    done = train(parts(tmp_path / "set.npz", 0), *WORDS, budget="2 steps", out=str(tmp_path / "run"), watch=ears)
+    told = [line for line in ears.said if line.startswith("settings")]
+    assert "widths=8,8" in told[0] and "(you)" in told[0] and any("(the data)" in line and "size=16" in line for line in told)
+    assert "# you" in (done.run / "recipe.toml").read_text("utf-8").split("[model_settings]")[1]
+
+
+def test_a_pruned_copy_is_gone_on_from_and_stays_narrow(tmp_path):
+    from omma.parts.surgery import operate
+
+    first = train(parts(tmp_path / "set.npz", 0), *WORDS, budget="20 steps", out=str(tmp_path / "run"))
+    bundle = omma.open(first.run)
+    weights = {key: value.clone() for key, value in bundle.net.state_dict().items()}
+    plan = {"groups.0.convs.0": [4, bundle.net.stem.out_channels], "groups.0.norms.0": [4, 4], "groups.1.convs.0": [8, 4]}
+    operate(bundle.net, plan)
+    for key, value in bundle.net.state_dict().items():
+        value.copy_(weights[key][tuple(slice(0, n) for n in value.shape)])
+    bundle.card["surgery"] = plan
+    bundle.save(tmp_path / "narrow")
+    three = tmp_path / "three.npz"
+    np.savez(three, images=pictures(60)[0], labels=np.arange(60) % 3)
+    more = train(str(three), "threads=1", budget="4 steps", from_=str(tmp_path / "narrow"), out=str(tmp_path / "more"))
+    grown = omma.open(more.run)
+    shapes = {key: tuple(value.shape) for key, value in bundle.net.state_dict().items()}
+    assert all(tuple(v.shape) == shapes[k] for k, v in grown.net.state_dict().items() if not k.startswith("head."))
+    assert grown.net.head.weight.shape[0] == 3 and grown.net.head.weight.isfinite().all()
+    assert json.loads((tmp_path / "more" / "recipe.json").read_text("utf-8"))["facts"]["surgery"] == plan
