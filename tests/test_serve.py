@@ -507,6 +507,22 @@ def test_the_service_says_what_the_model_says(tmp_path):
     assert answer.same(said, 1e-5) and answer.unsure and said.unsure
 
 
+@pytest.mark.parametrize(("runtime", "while_serving"), [("ort", 1), ("openvino", 1), ("eager", 3)])
+def test_torch_leaves_the_cores_to_whatever_computes(runtime, while_serving):
+    import torch
+
+    from omma.verbs.serve import torch_threads
+
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(3)
+        with torch_threads(runtime):
+            assert torch.get_num_threads() == while_serving
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_sigterm_ends_the_command_with_exit_code_0(tmp_path):
     """The command itself in a process: it prints where it is, answers, and stops when told to."""
     import re

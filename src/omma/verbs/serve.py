@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,13 +87,28 @@ def serve(
         url = f"http://{shown}:{port}/"
         _announce(url, secret, runtime, watch)
         try:
-            server_for(guard).run(sockets=[sock])
+            with torch_threads(runtime):
+                server_for(guard).run(sockets=[sock])
         finally:
             service.desk.close()
     finally:
         sock.close()
     refused = sum(guard.refused.values()) + sum(n for status, n in service.meter.statuses.items() if status in (429, 503))
     return Served(url, service.meter.statuses[200], refused, runtime)
+
+
+@contextmanager
+def torch_threads(runtime: str) -> Iterator[None]:
+    """While another library computes, torch only resizes: one thread, so that it takes no core from the network."""
+    import torch
+
+    before = torch.get_num_threads()
+    if runtime != "eager":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def guarded(service: Service, host: str, port: int, token: str | None) -> Guard:
