@@ -52,6 +52,17 @@ def test_chinese_is_drawn_where_a_font_has_it(picture):
     assert not np.array_equal(draw.banner(picture, ["猫"]), draw.banner(picture, ["狗"]))
 
 
+def test_a_name_has_the_same_number_on_every_picture(picture, monkeypatch):
+    """Control: without the names both lines would be `#1`, and nobody could tell the cat from the dog."""
+    monkeypatch.setattr(draw, "cjk_font", lambda: None)
+    names = ["猫", "dog", "猫 头鹰"]
+    assert draw.legend(names) == {"#1": "猫", "#2": "猫 头鹰"}
+    owl = Label("猫 头鹰", names, np.array([0.1, 0.2, 0.7], "float32")).draw(picture)
+    assert np.array_equal(owl, draw.banner(picture, ["#2 70%"]))
+    assert np.array_equal(Label("猫", names, np.array([0.8, 0.1, 0.1], "float32")).draw(picture), draw.banner(picture, ["#1 80%"]))
+    assert not np.array_equal(owl, draw.banner(picture, ["猫 头鹰 70%"]))
+
+
 def test_without_a_font_there_is_a_numbered_legend_and_no_empty_box(picture, monkeypatch):
     monkeypatch.setattr(draw, "cjk_font", lambda: None)
     draw._font.cache_clear()

@@ -35,15 +35,17 @@ _CJK = (
 _VIRIDIS = ("440154", "472d7b", "3b528b", "2c728e", "21918c", "28ae80", "5ec962", "addc30", "fde725")
 
 
-def banner(picture: np.ndarray, lines: Sequence[str]) -> np.ndarray:
+def banner(picture: np.ndarray, lines: Sequence[str], names: Sequence[str] = ()) -> np.ndarray:
     """The picture with a strip of `lines` below it, light on dark, enlarged first where it is too small to read.
 
     Nothing of the picture is covered. A character no font on this system can draw is never shown as an empty box: its line
-    becomes `#1`, `#2` …, and `legend` says what they stand for.
+    becomes `#1`, `#2` …, and `legend` says what they stand for. A line that begins with one of `names` keeps the rest, and its number is
+    that name's in `legend(names)`: the same on every picture of a model.
 
     Args:
         picture: (H, W, 3) uint8.
         lines: from top to bottom; long ones are shortened in the middle.
+        names: a model's names, with which lines may begin.
 
     Returns:
         (H', W', 3) uint8.
@@ -52,6 +54,7 @@ def banner(picture: np.ndarray, lines: Sequence[str]) -> np.ndarray:
     width = picture.shape[1]
     # About 26 letters in a row, and never smaller than 12 pixels.
     height = int(np.clip(width / 15, 12, 64))
+    lines = [_by_number(line, names) for line in lines]
     shown = [number if (number := _numbers(lines).get(line)) else line for line in lines]
     font = _font(height, any(not _plain(line) for line in shown))
     gap = max(3, height // 3)
@@ -139,6 +142,15 @@ def _numbers(lines: Sequence[str]) -> dict[str, str]:
     if cjk_font() is not None:
         return {}
     return {line: f"#{place}" for place, line in enumerate(dict.fromkeys(x for x in lines if not _plain(x)), 1)}
+
+
+def _by_number(line: str, names: Sequence[str]) -> str:
+    """A line whose leading name cannot be drawn here, with the name's number in its place."""
+    found = [(name, number) for name, number in _numbers(names).items() if line == name or line.startswith(name + " ")]
+    if not found:
+        return line
+    name, number = max(found, key=lambda pair: len(pair[0]))  # one name may begin with another
+    return number + line[len(name) :]
 
 
 def _plain(line: str) -> bool:

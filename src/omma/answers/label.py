@@ -55,7 +55,7 @@ class Label(Answer):
         from omma.answers import draw
 
         sure = self.probability
-        return draw.banner(picture, [self.label if sure is None else f"{self.label} {sure:.0%}"])
+        return draw.banner(picture, [self.label if sure is None else f"{self.label} {sure:.0%}"], self.classes)
 
     def same(self, other: Answer, tolerance: float = 1e-3) -> bool:
         if not isinstance(other, Label):

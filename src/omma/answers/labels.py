@@ -46,7 +46,8 @@ class Labels(Answer):
         from omma.answers import draw
 
         shares = {} if self.probabilities is None else dict(zip(self.classes, self.probabilities, strict=True))
-        return draw.banner(picture, [f"{name} {shares[name]:.0%}" if name in shares else name for name in self.labels] or ["–"])
+        lines = [f"{name} {shares[name]:.0%}" if name in shares else name for name in self.labels]
+        return draw.banner(picture, lines or ["–"], self.classes)
 
     def same(self, other: Answer, tolerance: float = 1e-3) -> bool:
         if not isinstance(other, Labels):

@@ -42,7 +42,8 @@ class Numbers(Answer):
         from omma.answers import draw
 
         spread = self.spread or {}
-        return draw.banner(picture, [f"{n} {v:.4g}" + (f" ± {spread[n]:.2g}" if n in spread else "") for n, v in self.numbers.items()])
+        lines = [f"{n} {v:.4g}" + (f" ± {spread[n]:.2g}" if n in spread else "") for n, v in self.numbers.items()]
+        return draw.banner(picture, lines, list(self.numbers))
 
     def same(self, other: Answer, tolerance: float = 1e-4) -> bool:
         """Equal within `tolerance` of their range: four standard deviations where `scale` is known, else their own size, at least 1.

@@ -54,9 +54,11 @@ class Explanation:
         }
 
     def lines(self) -> list[str]:
+        from omma.verbs._answering import Row
+
         facts = self.receipt.json()
         return [
-            say("explain.answer", path=self.path, answer=_short(self.answer.json())),
+            *Row(path=self.path, **self.answer.json()).lines(),
             say("explain.asked", about=self.about, method=self.method),
             say("explain.areas", insertion=facts["insertion"], deletion=facts["deletion"],
                 random_insertion=facts["random"]["insertion"]["mean"], random_deletion=facts["random"]["deletion"]["mean"],
@@ -104,8 +106,8 @@ def explain(
     from omma.explainers.explainer import unframe
 
     full = unframe(heat, opened.views, *original.shape[:2])
-    title = f"{asked} · {method}" if proof.beats_random else f"{asked} · {method} · {say('explain.no_better')}"
-    overlay = draw.banner(draw.overlay(draw.enlarge(to_rgb8(original)), shares(full)), [title])
+    lines = [f"{asked} · {method}"] + ([] if proof.beats_random else [say("explain.no_better")])
+    overlay = draw.banner(draw.overlay(draw.enlarge(to_rgb8(original)), shares(full)), lines, opened.names)
     target = Path(out) if out is not None else Path(f"{Path(picture).stem}.{method}.png")
     _write(overlay, target)
     return Explanation(str(picture), method, asked, answer, proof, str(target), full, overlay)
@@ -155,13 +157,6 @@ def shares(heat: np.ndarray) -> np.ndarray:
     warm = np.clip(heat, 0, None)
     top = float(np.quantile(warm[warm > 0], 0.99)) if (warm > 0).any() else 1.0
     return np.clip(warm / top, 0, 1)
-
-
-def _short(answer: dict[str, Any]) -> str:
-    """An answer on one line: everything but the list of all probabilities."""
-    import json
-
-    return json.dumps({key: value for key, value in answer.items() if key != "probabilities"}, ensure_ascii=False)
 
 
 def _write(overlay: np.ndarray, target: Path) -> None:

@@ -99,6 +99,8 @@ def predict(
     point = {} if threshold is None else {"threshold": float(threshold)}
     if threshold is not None and "threshold" not in opened.point:
         watch.warn(say("predict.threshold_unused"))
+    if as_ == "drawn":
+        _legend(opened.names, watch)
     # Features come from PyTorch: a second library would only disturb it, unless the bundle answers with its own graph.
     featured = (embed is not None or nearest is not None) and not opened.card.get("runtime", {}).get("file")
     engine = _engine(opened, runtime or ("eager" if featured else None), len(inputs.files), place, watch)
@@ -142,6 +144,14 @@ def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Wa
         if (time.perf_counter() - began) * total < WORTH_MEASURING:
             return choose.named("eager", opened, lanes=lanes)
     return choose.fastest(opened, watch, "cpu", lanes=lanes)
+
+
+def _legend(names: list[str], watch: Watch) -> None:
+    """What the numbers on drawn pictures stand for, where no font of this system can draw the names."""
+    from omma.answers.draw import legend
+
+    if numbers := legend(names):
+        watch.warn(say("predict.legend", names=", ".join(f"{number} = {name}" for number, name in numbers.items())))
 
 
 def _neighbours(opened: Bundle, nearest: int | None, data: str | None, watch: Watch) -> Neighbours | None:
