@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 
 import numpy as np
 import pytest
+import torch
 
 import omma
 from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset, Sample
-from omma.errors import OmmaError
+from omma.errors import Interrupted, OmmaError
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.report.twin import twin
@@ -164,3 +167,38 @@ def test_a_pruned_copy_is_gone_on_from_and_stays_narrow(tmp_path):
     assert all(tuple(v.shape) == shapes[k] for k, v in grown.net.state_dict().items() if not k.startswith("head."))
     assert grown.net.head.weight.shape[0] == 3 and grown.net.head.weight.isfinite().all()
     assert json.loads((tmp_path / "more" / "recipe.json").read_text("utf-8"))["facts"]["surgery"] == plan
+
+
+def test_a_run_that_goes_on_from_a_file_or_a_model_resumes_without_either(tmp_path):
+    class Stop(Ears):
+        def event(self, event):
+            if event["event"] == "eval" and event["step"] >= 4:
+                os.kill(os.getpid(), 2)
+
+    data = parts(tmp_path / "set.npz", 0)
+    first = train(data, *WORDS, budget="4 steps", out=str(tmp_path / "first"))
+    file = tmp_path / "weights.safetensors"
+    shutil.copy(first.bundle / "weights.safetensors", file)
+    # Brighter pictures: their own mean and deviation are not those of the model gone on from.
+    arrays = dict(np.load(data))
+    np.savez(tmp_path / "other.npz", **{key: value + 60 if "images" in key else value for key, value in arrays.items()})
+    for name, words, start in (("bundle", ["threads=1", "tta=none"], str(first.run)), ("file", [*WORDS, f"pretrained={file}"], None)):
+        told = {"budget": "10 steps", "from_": start}
+        whole = train(str(tmp_path / "other.npz"), *words, **told, out=str(tmp_path / f"{name}-whole"), watch=(ears := Ears()))
+        assert any(line.startswith("starts from") and "licence" in line for line in ears.said)
+        with pytest.raises(Interrupted):
+            train(str(tmp_path / "other.npz"), *words, **told, out=str(tmp_path / f"{name}-cut"), watch=Stop())
+        if name == "file":
+            file.unlink()
+        again = train(resume=str(tmp_path / f"{name}-cut"))
+        assert omma.open(again.run).digest == omma.open(whole.run).digest
+        assert omma.open(again.run).card["origin"] == omma.open(whole.run).card["origin"]
+
+
+def test_smaller_pictures_are_not_shown_to_a_network_of_one_size():
+    class Fixed(torch.nn.Module):
+        def forward(self, pictures):
+            assert pictures.shape[2] == 16
+            return pictures.mean((1, 2, 3))
+
+    assert advice.takes(Fixed(), 3, 16) and not advice.takes(Fixed(), 3, 12)

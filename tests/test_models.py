@@ -262,8 +262,10 @@ def test_nothing_is_fetched_unasked(monkeypatch):
     monkeypatch.setattr("socket.socket.connect", fetch)
     monkeypatch.setenv("OMMA_OFFLINE", "1")
     build("torchvision/mobilenet_v3_small", channels=3, size=64, outputs=2)
-    with pytest.raises(OmmaError, match="OMMA_OFFLINE"):
+    with pytest.raises(OmmaError, match=r"OMMA_OFFLINE.*https://download.pytorch.org/models/mobilenet_v3_small-\w+.pth by hand"):
         build("torchvision/mobilenet_v3_small", channels=3, size=64, outputs=2, pretrained="yes")
+    with pytest.raises(OmmaError, match=r"OMMA_OFFLINE.*https://huggingface.co/timm/resnet18.\w+/resolve/main/model.safetensors by hand"):
+        build("timm/resnet18", channels=3, size=64, outputs=2, pretrained="yes")
     with pytest.raises(OmmaError, match="no published weights"):
         build("resnet20", channels=3, size=64, outputs=2, pretrained="yes")
     # A bundle is first built without memory: one that asks for weights gets no further.

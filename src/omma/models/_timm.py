@@ -10,8 +10,10 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from omma.errors import OmmaError
 from omma.models.backbone import Backbone, built, fetched, per_channel, weights_file
 from omma.parts.weights import read
+from omma.words import say
 
 
 def names() -> list[str]:
@@ -93,6 +95,13 @@ class TimmNet(Backbone):
             pieces += [piece for piece in inner if any(True for _ in piece.parameters())]
         return self.loose(self.body) + pieces
 
+    def published(self) -> tuple[str, str, bool]:
+        card = timm.get_pretrained_cfg(self.name.removeprefix("timm/"), allow_unregistered=True)
+        if card is None or not (card.hf_hub_id or card.url):
+            raise OmmaError(say("models.no_published", model=self.name), None, say("models.no_published_fix"))
+        url = f"https://huggingface.co/{card.hf_hub_id}/resolve/main/model.safetensors" if card.hf_hub_id else str(card.url)
+        return url, say("models.by_hand", url=url), False
+
     def state_from(self, how: str) -> dict[str, torch.Tensor]:
         more: dict[str, Any] = {}
         if how != "yes":
@@ -100,12 +109,12 @@ class TimmNet(Backbone):
             read(file)  # refuses what is not a whole .safetensors file, before timm opens it
             more = {"pretrained_cfg_overlay": {"file": str(file)}}
         load = lambda: body(self.name, self.channels, self.size, pretrained=True, **more)  # noqa: E731
-        loaded: Any = fetched(self.name, load) if how == "yes" else built(self.name, self.size, self.channels, load)
+        loaded: Any = fetched(self, load) if how == "yes" else built(self.name, self.size, self.channels, load)
         card = loaded.pretrained_cfg
         named = f"{self.name}.{card['tag']}" if card.get("tag") else self.name
         self.origin = {
             "weights": named if how == "yes" else str(weights_file(how).name),
-            "licence": card.get("license") or "unknown",
+            "licence": (how == "yes" and card.get("license")) or "unknown",
             "mean": per_channel(card["mean"], self.channels),
             "std": per_channel(card["std"], self.channels),
         }

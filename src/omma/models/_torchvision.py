@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,6 +14,7 @@ from torch import nn
 from omma.models.backbone import Backbone, fetched, per_channel, weights_file
 from omma.models.network import Network
 from omma.parts.weights import fill, read
+from omma.words import say
 
 Parts = tuple[list[nn.Module], list[nn.Module], int]
 
@@ -97,13 +100,19 @@ class TorchvisionBackbone(Backbone):
     def __init__(self, name: str, channels: int, size: int, outputs: int, net: Any) -> None:
         super().__init__(name, channels, size, outputs)
 
+    def published(self) -> tuple[str, str, bool]:
+        url = zoo.get_model_weights(self.name.removeprefix("torchvision/")).DEFAULT.url
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+        folder = Path(os.environ.get("TORCH_HOME") or caches).expanduser() / "hub" / "checkpoints"
+        return url, say("models.by_hand_into", url=url, folder=folder), (folder / url.rpartition("/")[2]).is_file()
+
     def state_from(self, how: str) -> dict[str, torch.Tensor]:
         own = self.name.removeprefix("torchvision/")
         weights = zoo.get_model_weights(own).DEFAULT
         if how == "yes":
             # weights_only: tensors and nothing else are unpickled.
             load = lambda: weights.get_state_dict(progress=False, check_hash=True, weights_only=True)  # noqa: E731
-            state = fetched(self.name, load)
+            state = fetched(self, load)
             where = str(weights)
         else:
             where = str(weights_file(how))

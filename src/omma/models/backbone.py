@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,14 @@ class Backbone(Network):
             stage.register_parameter(key, value)
         return [stage]
 
+    def published(self) -> tuple[str, str, bool]:
+        """Where the published weights lie, what to do with that file when it was fetched by hand, and whether it is there already.
+
+        Raises:
+            OmmaError: there are none.
+        """
+        raise NotImplementedError
+
     def state_from(self, how: str) -> dict[str, torch.Tensor]:
         """The state of a body that has read the published weights (`yes`) or a file; sets `origin`."""
         raise NotImplementedError
@@ -65,7 +74,9 @@ class Backbone(Network):
         if how == "no":
             return
         if how == "yes" and os.environ.get("OMMA_OFFLINE", "") not in ("", "0"):
-            raise OmmaError(say("models.offline", model=self.name), None, say("models.offline_fix"))
+            _, by_hand, there = self.published()
+            if not there:
+                raise OmmaError(say("models.offline", model=self.name), None, by_hand)
         state = self.state_from(how)
         self.load_state_dict({key: state.get(key, value) for key, value in self.state_dict().items()})
 
@@ -76,15 +87,21 @@ def per_channel(values: Any, channels: int) -> list[float]:
     return values if len(values) == channels else [sum(values) / len(values)] * channels
 
 
-def fetched(name: str, get: Callable[[], T]) -> T:
-    """What `get` downloads, or one line that says what went wrong."""
+def fetched(net: Backbone, get: Callable[[], T]) -> T:
+    """What `get` downloads, or one line that says what went wrong, with the file to fetch by hand."""
+    _, by_hand, _ = net.published()
+    hub = logging.getLogger("huggingface_hub")  # it tells of every retry; the last word is ours
+    level = hub.level
+    hub.setLevel(logging.CRITICAL)
     try:
         return get()
     except OmmaError:
         raise
     except Exception as error:  # whatever a hub's client throws: network, disk, a missing file
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
-        raise OmmaError(say("models.not_fetched", model=name, reason=reason), None, say("models.offline_fix")) from None
+        raise OmmaError(say("models.not_fetched", model=net.name, reason=reason), None, by_hand) from None
+    finally:
+        hub.setLevel(level)
 
 
 def built(name: str, size: int, channels: int, make: Callable[[], T]) -> T:

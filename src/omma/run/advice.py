@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
+
+import torch
 
 from omma import catalog
 from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset
+from omma.models.network import Network
 from omma.recipe import Recipe
 from omma.words import language, room, say
 
@@ -74,6 +78,22 @@ def short(recipe: Recipe, total: int, per_epoch: int, seconds: float) -> str | N
     words = [f"--budget {minutes}min", *(["--preset fast"] if recipe.preset != "fast" else [])]
     words += [f"size={size}"] if size < (recipe.size or 0) else []
     return say("train.short", share=f"{total / per_epoch:.0%}", words=", ".join(words))
+
+
+def weights(net: Network) -> Iterator[str]:
+    """What it starts from, and under which licence; nothing for a start from nothing."""
+    if net.origin:
+        yield say("train.weights", weights=net.origin.get("weights"), licence=net.origin.get("licence") or "–")
+
+
+def takes(net: Network, channels: int, size: int) -> bool:
+    """Whether a network takes pictures of another size than it was built for, tried without memory."""
+    twin = copy.deepcopy(net).to("meta").eval()
+    try:
+        twin(torch.zeros(2, channels, size, size, device="meta"))
+    except (AssertionError, RuntimeError, ValueError):
+        return False
+    return True
 
 
 def settings(recipe: Recipe) -> Iterator[str]:

@@ -100,8 +100,7 @@ def begin(
     machine, watch = scene.machine, scene.watch
     print_of = take(dataset, watch)
     task = decide(dataset, print_of, recipe)
-    surgery = parent.card.get("surgery", {}) if parent else {}
-    made = ready(task, recipe, dataset, print_of, machine, parent, watch, surgery=surgery)
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch)
     notes = [*notes, *advice.ignored(recipe, given, parent is not None)]
     budget = parse(recipe.get("budget", "10min"))
     measured: dict[str, float] = {}
@@ -116,7 +115,8 @@ def begin(
         watch.warn(note)
     facts = Facts(
         scene.data, scene.format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
-        str(parent.path) if parent else None, dataset.how_split, notes, surgery,
+        str(parent.path) if parent else None, dataset.how_split, notes, parent.card.get("surgery", {}) if parent else {},
+        made.views.json(), made.net.origin,
     )  # fmt: skip
     if machine.is_first:
         run.lock()
@@ -125,7 +125,7 @@ def begin(
     epochs = total / made.batches.per_epoch
     plan = {"pictures": len(dataset), "names": len(dataset.names), "task": recipe.task, "model": recipe.model, "size": recipe.size}
     watch.say(say("train.plan", **plan, total=total, epochs=epochs, split=dataset.how_split))
-    for line in advice.settings(recipe):
+    for line in [*advice.settings(recipe), *advice.weights(made.net)]:
         watch.say(line)
     return go(run, made, facts, scene, deadline, None)
 
@@ -178,14 +178,13 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
             raise OmmaError(say("train.changed", what=what, before=shown[0], now=shown[1]), path, say("train.changed_fix"))
     print_of = Fingerprint.from_json(facts.fingerprint)
     task = catalog.find("tasks", recipe.task or "")(dataset.names, **recipe.task_settings)
-    made = ready(task, recipe, dataset, print_of, machine, None, watch, fresh=False, surgery=facts.surgery)
     keep = run.keep
     found = keep.latest()
     if keep.skipped:
         watch.warn(say("train.skipped", names=", ".join(keep.skipped)))
-    if found is None:  # killed before its first checkpoint: again from step 0
-        parent = bundles.open(facts.start_from) if facts.start_from else None
-        made = ready(task, recipe, dataset, print_of, machine, parent, watch, surgery=facts.surgery)
+    # Killed before its first checkpoint: again from step 0.
+    parent = bundles.open(facts.start_from) if facts.start_from and found is None else None
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch, facts if found else None)
     if machine.is_first:
         run.lock()
         run.rewind(found.step if found else 0)

@@ -27,6 +27,7 @@ class Facts:
         total: steps, once minutes were turned into them.
         notes: what a reader of the scores must know.
         surgery: the pruning plan of the model gone on from.
+        views, origin: how pictures enter, and which weights it started from.
     """
 
     where: str
@@ -42,6 +43,8 @@ class Facts:
     how_split: str = ""
     notes: list[str] = field(default_factory=list)
     surgery: dict[str, Any] = field(default_factory=dict)
+    views: dict[str, Any] = field(default_factory=dict)
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 class RunFolder:

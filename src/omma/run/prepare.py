@@ -27,6 +27,8 @@ from omma.models.network import Network, build
 from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe
+from omma.run.advice import takes
+from omma.run.folder import Facts
 from omma.tasks.task import Batch, Task
 from omma.words import say
 
@@ -62,26 +64,35 @@ def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
 
 def ready(
     task: Task, recipe: Recipe, dataset: Dataset, fingerprint: Fingerprint, machine: Machine, start: bundles.Bundle | None, watch: Watch,
-    fresh: bool = True, surgery: dict[str, Any] | None = None,
+    kept: Facts | None = None,
 ) -> Ready:  # fmt: skip
-    """Build networks, frames and batches; with `fresh` the network gets its data-dependent start (a resumed one has it).
+    """Build networks, frames and batches.
 
     Args:
-        surgery: how a pruned network differs from the one its name builds.
+        start: an earlier model to go on from.
+        kept: of a run whose checkpoint brings the weights: nothing is fetched, opened or measured again.
     """
     torch.manual_seed(recipe.seed)
     settings = dict(recipe.model_settings)
     if "pretrained" not in settings and recipe.pretrained != "no":
         settings["pretrained"] = recipe.pretrained
+    if start is not None or kept is not None:
+        settings.pop("pretrained", None)
+    if settings.get("pretrained") == "yes":
+        watch.say(say("train.fetching", model=recipe.model))
     assert recipe.model and recipe.size and recipe.channels
     net = build(recipe.model, channels=recipe.channels, size=recipe.size, outputs=task.outputs, **settings)
     recipe.model_settings = {k: v for k, v in settings.items() if k != "pretrained"}
     net.drop.p = recipe.get("dropout", 0.0)
-    if surgery:
+    if recipe.progressive and not takes(net, recipe.channels, recipe.size * 3 // 4):
+        watch.warn(say("train.ignored", key="progressive", reason=recipe.model))
+        recipe.progressive = 0.0
+    if surgery := kept.surgery if kept else start.card.get("surgery") if start else None:
         narrowed(net, task, surgery)
     if start is not None:
         continue_from(net, task, start)
-    views = views_for(recipe, fingerprint, net, start)
+    net.origin = dict(kept.origin) if kept else net.origin
+    views = Views.from_json(kept.views) if kept and kept.views else views_for(recipe, fingerprint, net, start)
     frames = Frames(dataset, views, home(), watch)
     if frames.refused:
         share = len(frames.refused) / len(dataset)
@@ -97,7 +108,7 @@ def ready(
     if recipe.optimizer == "gd":
         recipe.batch = len(train)
     batches = Batches(frames, dataset, task, views, recipe, machine.rank, machine.world, machine.device)
-    if fresh and start is None:
+    if kept is None and start is None:
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
