@@ -228,3 +228,16 @@ def test_answers_come_in_order_at_any_batch_and_carry_the_operating_point(run, p
     model.point["threshold"] = 1.01
     assert all(answer.unsure for answer in answers(model, dataset)[0])
     assert answered(model, dataset.choose([])).answers == []
+
+
+@pytest.mark.parametrize("device", ["cuda:77", "gpu", "tpu:0"])
+@pytest.mark.parametrize("verb", ["evaluate", "explain", "predict", "export", "serve"])
+def test_a_device_that_is_not_here_is_one_line(run, photos, verb, device, tmp_path):
+    """Not a fault of ours with PyTorch's own words, whichever verb is asked."""
+    import omma
+
+    words = {"evaluate": [photos], "serve": [], "export": []}.get(verb, [next(photos.rglob("*.png"))])
+    flags = {"explain": {"out": tmp_path / "o.png"}, "export": {"data": photos, "out": tmp_path / "o.onnx"}, "serve": {"port": 0}}
+    with pytest.raises(OmmaError) as told:
+        getattr(omma, verb)(str(run), *map(str, words), device=device, **flags.get(verb, {}))
+    assert told.value.code == 2 and not list(tmp_path.iterdir())

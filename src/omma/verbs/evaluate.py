@@ -26,7 +26,7 @@ def evaluate(
     compare: str | None = None,
     format: str | None = None,
     out: str | None = None,
-    device: str = "cpu",
+    device: str = "auto",
     watch: Watch | None = None,
 ) -> Evaluation:
     """Measure a trained model on pictures whose answers are known; nothing of the model is changed.
@@ -47,6 +47,7 @@ def evaluate(
         BundleError: not a trained model.
     """
     from omma import bundle as bundles
+    from omma.engine.machine import device_of
     from omma.formats.format import open_data
     from omma.report.evaluation import evaluate_bundle
 
@@ -55,8 +56,9 @@ def evaluate(
         from omma.catalog import unknown
 
         raise unknown(say("evaluate.bad_split"), split, list(SPLITS))
-    model = bundles.open(bundle, device)
-    other = bundles.open(compare, device) if compare else None
+    place = str(device_of(device))
+    model = bundles.open(bundle, place)
+    other = bundles.open(compare, place) if compare else None
     where = data or _own_data(model)
     dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch)
     own = own_parts(model, dataset)
