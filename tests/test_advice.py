@@ -202,3 +202,12 @@ def test_smaller_pictures_are_not_shown_to_a_network_of_one_size():
             return pictures.mean((1, 2, 3))
 
     assert advice.takes(Fixed(), 3, 16) and not advice.takes(Fixed(), 3, 12)
+
+
+def test_three_pictures_are_told_to_be_few_and_undefined_scores_are_dashes(tmp_path):
+    np.savez(tmp_path / "few.npz", images=pictures(3)[0], labels=np.array([0, 0, 1]))
+    done = train(str(tmp_path / "few.npz"), *WORDS, budget="2 steps", out=str(tmp_path / "run"))
+    assert any(score["value"] is None or score["low"] is None for score in done.scores.values())
+    assert "–" in "\n".join(done.lines()) and "None" not in "\n".join(done.lines())
+    assert "None" not in "\n".join(omma.show(str(done.run)).lines())
+    assert done.report.is_file()

@@ -177,6 +177,8 @@ def test_folds_answer_every_picture_once(tmp_path):
     data = write(tmp_path / "set.npz", each=20)
     told = train(data, *WORDS, budget="6 steps", folds=2, out=str(tmp_path / "run"))
     assert told.scores["accuracy"]["n"] == 60 and told.split == "2 folds" and told.notes
+    page = told.report.read_text("utf-8")
+    assert "2 folds" in page and told.notes[-1] in page
     assert json.loads((tmp_path / "run" / "bundle" / "bundle.json").read_text("utf-8"))["scores"]["split"] == "2 folds"
 
 

@@ -32,7 +32,7 @@ from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.network import Network, build
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
-from omma.words import say
+from omma.words import number, say
 
 MAX_JSON, MAX_HEADER, MAX_TENSORS, MAX_SETTING = 4 << 20, 4 << 20, 20_000, 1 << 16
 # key → type; a bundle with other keys is of another time or of another hand.
@@ -88,7 +88,7 @@ class Bundle:
     def json(self) -> dict[str, Any]:
         """The whole card as written to `bundle.json`."""
         own = {
-            "omma": omma.__version__, "schema": 1, "task": catalog_key(self.task), "task_settings": self.task.settings, "names": self.names,
+            "omma": omma.__version__, "schema": 1, "task": catalog.key_of("tasks", type(self.task)), "task_settings": self.task.settings, "names": self.names,
             "views": self.views.json(), "operating_point": self.point,
         }  # fmt: skip
         return {"created": datetime.now(UTC).isoformat(timespec="seconds")} | self.card | own
@@ -146,19 +146,10 @@ class Bundle:
         return [self.path / file] if self.path and file and (self.path / file).is_file() else []
 
 
-def catalog_key(task: Task) -> str:
-    """A task's name in the catalogue: the file it is written in."""
-    return (
-        type(task).__module__.rpartition(".")[2]
-        if type(task).__module__.startswith("omma.tasks.")
-        else getattr(task, "key", type(task).__module__)
-    )
-
-
 def readme(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     scores = [
-        f"| {name} | {s['value']:.4f} | {s['low']:.4f} – {s['high']:.4f} | {s['n']} |"
+        f"| {name} | {number(s['value'])} | {number(s['low'])} – {number(s['high'])} | {s['n']} |"
         for name, s in card.get("scores", {}).get("metrics", {}).items()
     ]
     names = ", ".join(map(str, card["names"][:50])) + (" …" if len(card["names"]) > 50 else "")

@@ -53,3 +53,8 @@ def say(key: str, tongue: str | None = None, /, **values: object) -> str:
 def both(key: str, /, **values: object) -> dict[str, str]:
     """The sentence in every language: for reports that switch in place."""
     return {tongue: say(key, tongue, **values) for tongue in LANGUAGES}
+
+
+def number(value: float | None) -> str:
+    """Four digits behind the point; – for what is not defined (a score of one picture, of a class that is absent)."""
+    return "–" if value is None else f"{value:.4f}"

@@ -109,7 +109,12 @@ class TimmNet(Backbone):
             read(file)  # refuses what is not a whole .safetensors file, before timm opens it
             more = {"pretrained_cfg_overlay": {"file": str(file)}}
         load = lambda: body(self.name, self.channels, self.size, pretrained=True, **more)  # noqa: E731
-        loaded: Any = fetched(self, load) if how == "yes" else built(self.name, self.size, self.channels, load)
+        try:
+            loaded: Any = fetched(self, load) if how == "yes" else built(self.name, self.size, self.channels, load)
+        except OmmaError as error:
+            if how == "yes" or "state_dict" not in error.what:
+                raise
+            raise OmmaError(say("models.another", model=self.name), how) from None
         card = loaded.pretrained_cfg
         named = f"{self.name}.{card['tag']}" if card.get("tag") else self.name
         self.origin = {

@@ -32,11 +32,12 @@ class KerasCifar(Network):
         layers: list[nn.Module] = []
         side = size
         for place, width in enumerate(widths):
-            layers += [nn.Conv2d(channels, width, 3, padding=int(padded)), nn.ReLU()]
+            layers.append(nn.Conv2d(channels, width, 3, padding=int(padded)))
             channels, side = width, side if padded else side - 2
-            if padded or place < 2:
+            if padded or place < 2:  # the largest of what is left over zero is what is left of the largest: a quarter of the work
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
+            layers.append(nn.ReLU())
         if side < 1:
             raise OmmaError(say("models.too_small", size=size, smallest=8 if padded else 18))
         self.convolutions = nn.Sequential(*layers)

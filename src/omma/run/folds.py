@@ -14,6 +14,7 @@ from omma.engine.predicting import answered
 from omma.errors import OmmaError
 from omma.recipe import Recipe
 from omma.report.evaluation import score
+from omma.report.run import write_report
 from omma.run import course
 from omma.run.folder import RunFolder
 from omma.run.near import near_of
@@ -52,10 +53,14 @@ def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None
     whole = split_parts(whole, recipe.seed, watch, val=recipe.val, test=0.0, near=near)
     outcome = course.begin(run, whole, recipe, None, scene)
     bundle = open_bundle(run.path)
-    scores = score(bundle.task, predictions, samples, watch).scores
+    evaluation = score(bundle.task, predictions, samples, watch)
     name = f"{count} folds"
-    bundle.card["scores"] = {"split": name, "metrics": {key: score.json() for key, score in scores.items()}}
+    where = {sample.id: place for place, sample in enumerate(whole.samples)}
+    evaluation.data, evaluation.split, evaluation.dataset = scene.data, name, whole
+    evaluation.places = [where[sample.id] for sample in samples]
+    bundle.card["scores"] = {"split": name, "metrics": {key: score.json() for key, score in evaluation.scores.items()}}
     bundle.card["notes"] = [note for note in outcome.notes if note != say("train.no_test")] + [say("train.folds_note", folds=count)]
     bundle.save(Path(run.bundle))
+    outcome.report = write_report(run.path, bundle, evaluation, whole, watch)
     outcome.scores, outcome.split, outcome.notes = bundle.card["scores"]["metrics"], name, bundle.card["notes"]
     return outcome

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omma.words import language, say
+from omma.words import language, number, say
 
 
 @dataclass
@@ -52,7 +52,7 @@ class Outcome:
         """What a person reads when training is over."""
         lines = []
         for name, score in list(self.scores.items())[:4]:
-            text = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+            text = f"{number(score['value'])} [{number(score['low'])}, {number(score['high'])}]"
             lines.append(say("train.result", metric=name, score=text, n=score["n"], split=self.split))
         lines += [self.verdict["text"][language()], *self.notes, say("train.ended", minutes=self.seconds / 60)]
         if self.report:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omma import catalog
-from omma.words import say
+from omma.words import number, say
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -88,9 +88,8 @@ def _score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     rows = []
     for name, score in scores.get("metrics", {}).items():
         if isinstance(score, dict) and isinstance(score.get("value"), int | float):
-            rows.append(
-                (name, f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}] · n {score['n']} · {scores.get('split', '?')}")
-            )
+            interval = f"[{number(score['low'])}, {number(score['high'])}]"
+            rows.append((name, f"{number(score['value'])} {interval} · n {score['n']} · {scores.get('split', '?')}"))
     return rows or [(say("show.scores"), say("show.unmeasured"))]
 
 
