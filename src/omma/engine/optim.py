@@ -46,16 +46,17 @@ def make(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     name, rate, momentum = recipe.get("optimizer", "adamw"), recipe.get("rate", 1e-3), recipe.get("momentum", 0.9)
     params = groups(net, recipe)
     assert params, "nothing to learn"
-    # One fused pass over all tensors where the library has one; the same arithmetic.
+    # One pass over memory for all tensors of a group, where the library has it.
+    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in params for p in group["params"])
     if name in ("gd", "sgd"):
-        return torch.optim.SGD(params, rate)
+        return torch.optim.SGD(params, rate, fused=fused)
     if name in ("momentum", "nesterov"):
-        return torch.optim.SGD(params, rate, momentum=momentum, nesterov=name == "nesterov")
+        return torch.optim.SGD(params, rate, momentum=momentum, nesterov=name == "nesterov", fused=fused)
     if name == "rmsprop":
         return torch.optim.RMSprop(params, rate, momentum=0.0)
     if name == "muon":
         return Muon(params, rate, momentum=momentum)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate, fused=fused)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
