@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
+import tomllib
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +16,7 @@ from omma import catalog
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
+from omma.formats.format import open_data
 from omma.models.network import Network
 from omma.testing import check_format, check_model, check_task
 
@@ -119,3 +125,51 @@ def test_a_format_that_touches_files_is_caught(folder, monkeypatch):
     monkeypatch.setattr(reader, "read", read)
     with pytest.raises(AssertionError, match="changed the files"):
         check_format("folders", folder)
+
+
+@pytest.fixture
+def documented(tmp_path, monkeypatch):
+    """The plug-in of the documentation, installed: its files, its entry points. Gives the page's last example, to be run."""
+    page = (Path(__file__).parent.parent / "docs" / "en" / "how-to" / "plug-ins.md").read_text("utf-8")
+    blocks = re.findall(r"```(\w+)\n(.*?)```", page, re.S)
+    package = tmp_path / "site" / "my_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    for _, text in blocks:
+        if head := re.match(r"# my_package/(\w+\.py)\n", text):
+            (package / head[1]).write_text(text, "utf-8")
+    points = tomllib.loads(next(text for kind, text in blocks if kind == "toml"))["project"]["entry-points"]
+    about = tmp_path / "site" / "my_package-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n", "utf-8")
+    lines = [line for group, entries in points.items() for line in (f"[{group}]", *(f"{key} = {value}" for key, value in entries.items()))]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    catalog._entries.cache_clear()
+    yield blocks[-1][1]
+    catalog._entries.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
+def test_the_documented_plug_in_works(documented, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    rows = [f"{path.relative_to(folder)} {path.parent.name}" for path in sorted(folder.rglob("*.png"))]
+    (folder / "some-pictures.lines").write_text("\n".join(rows), "utf-8")
+    assert "check_model" in documented and "check_task" in documented and "check_format" in documented
+    exec(compile(documented, "plug-ins.md", "exec"), {})
+    assert open_data("some-pictures.lines").format == "lines"
+
+
+def test_a_bundle_of_a_plug_in_opens_again(documented, tmp_path):
+    """It is kept under the name by which the plug-in is found, not under the module's."""
+    from omma import bundle as bundles
+    from omma.data.views import Views
+    from omma.models.network import build
+
+    task = catalog.find("tasks", "grades")(NAMES)
+    net = build("my_net", channels=3, size=8, outputs=3, width=4)
+    card = {"model": "my_net", "model_settings": {"width": 4}}
+    folder = bundles.Bundle(task, task.nets(net), Views(8), {"temperature": 1.0}, card).save(tmp_path / "b")
+    opened = bundles.open(folder)
+    assert opened.json()["task"] == "grades" and type(opened.task) is type(task)

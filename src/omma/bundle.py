@@ -88,7 +88,8 @@ class Bundle:
     def json(self) -> dict[str, Any]:
         """The whole card as written to `bundle.json`."""
         own = {
-            "omma": omma.__version__, "schema": 1, "task": catalog.key_of("tasks", type(self.task)), "task_settings": self.task.settings, "names": self.names,
+            "omma": omma.__version__, "schema": 1, "task": catalog.key_of("tasks", type(self.task)),
+            "task_settings": self.task.settings, "names": self.names,
             "views": self.views.json(), "operating_point": self.point,
         }  # fmt: skip
         return {"created": datetime.now(UTC).isoformat(timespec="seconds")} | self.card | own

@@ -70,6 +70,11 @@ def plugged(room: str) -> list[str]:
     return sorted(point.name for point in entry_points(group=f"omma.{room}"))
 
 
+def key_of(room: str, thing: type) -> str:
+    """The name under which a class is found: that of the file it is written in, or the one a plug-in gave it."""
+    return next((name for name, (home, _) in _entries(room).items() if home.partition(":")[0] == thing.__module__), thing.__module__)
+
+
 def caption(room: str, name: str) -> str:
     """The first line of an entry's file."""
     return _entries(room)[name][1]
