@@ -15,7 +15,7 @@ from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset, Sample
 from omma.errors import Interrupted, OmmaError
 from omma.progress import Watch
-from omma.recipe import Recipe
+from omma.recipe import SETTABLE, Recipe
 from omma.report.twin import twin
 from omma.run import advice
 from omma.verbs.train import train
@@ -211,3 +211,12 @@ def test_three_pictures_are_told_to_be_few_and_undefined_scores_are_dashes(tmp_p
     assert "–" in "\n".join(done.lines()) and "None" not in "\n".join(done.lines())
     assert "None" not in "\n".join(omma.show(str(done.run)).lines())
     assert done.report.is_file()
+
+
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_every_setting_is_told_in_both_languages(tongue, monkeypatch):
+    monkeypatch.setenv("OMMA_LANG", tongue)
+    told = omma.show("settings").json()["settings"]
+    assert told["val"].startswith("0 – 0.9 [0.1]") and "adamw" in told["optimizer"]
+    for key, field in SETTABLE.items():
+        assert (field.metadata["help"] in told[key]) == (tongue == "en" or key == "trivial"), key

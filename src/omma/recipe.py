@@ -56,7 +56,7 @@ class Recipe:
     momentum: float | None = _known("of momentum, nesterov and muon", None, low=0, high=1)
     schedule: Literal["constant", "step", "cosine", "onecycle", "trapezoid"] | None = _known("of the learning rate")
     warmup: float | None = _known("share of the steps", None, low=0, high=1)
-    weight_decay: float | None = _known("L2, decoupled", None, low=0)
+    weight_decay: float | None = _known("L2: how fast weights fade", None, low=0)
     l1: float = _known("L1 on the weights", 0.0, low=0)
     dropout: float | None = _known("before the head", None, low=0, high=0.95)
     ema: float | None = _known("decay of the averaged weights; 0 = none", None, low=0, high=0.99999)

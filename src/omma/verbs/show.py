@@ -184,10 +184,12 @@ def _list(what: str) -> Card:
     elif what == "settings":
         from omma.recipe import HINTS, SETTABLE
 
-        rows = [(key, f"{_hint(HINTS[key])} · {field.metadata['help']}") for key, field in SETTABLE.items()]
+        rows = [(key, f"{_hint(HINTS[key], field)} · {say(f'recipe.about.{key}')}") for key, field in SETTABLE.items()]
         for task in catalog.names("tasks"):
             settings = catalog.find("tasks", task).SETTINGS
-            rows += [(f"task.{key}", f"{default!r} · {help} ({task})") for key, (default, help) in settings.items()]
+            rows += [
+                (f"task.{key} ({task})", f"[{_like(default)}] · {_about(task, key, help)}") for key, (default, help) in settings.items()
+            ]
     else:
         rows = [(name, catalog.caption(what, name)) for name in catalog.names(what)]
         if what == "models":
@@ -195,16 +197,29 @@ def _list(what: str) -> Card:
     return Card({what: dict(rows)}, rows)
 
 
-def _hint(hint: Any) -> str:
-    """A type as a person writes it: `10`, `0.1`, `yes/no` or the words to choose from."""
+def _hint(hint: Any, field: Any) -> str:
+    """What a setting takes, and what it is when nobody says otherwise: the words to choose from, or a kind and its range."""
     from typing import Literal, get_args, get_origin
 
-    if get_origin(hint) is Literal:
-        return " | ".join(map(str, get_args(hint)))
-    inner = [a for a in get_args(hint) if a is not type(None)]
-    if inner:
-        return _hint(inner[0])
-    return {bool: "yes | no", int: "1", float: "0.1", str: "…"}.get(hint, str(hint))
+    inner = hint if get_origin(hint) is Literal or not get_args(hint) else next(a for a in get_args(hint) if a is not type(None))
+    low, high = field.metadata.get("low"), field.metadata.get("high")
+    kind = " | ".join(map(str, get_args(inner))) or ("yes | no" if inner is bool else "")
+    if inner in (int, float):
+        kind = f"{low:g} – {'∞' if high is None else f'{high:g}'}"
+    default = say("show.open") if field.default is None else _like(field.default)
+    return f"{kind} [{default}]".strip()
+
+
+def _like(value: Any) -> str:
+    """A value as one writes it on the command line."""
+    return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+
+
+def _about(task: str, key: str, help: str) -> str:
+    """What a task's setting is, in the reader's language; a plug-in speaks for itself."""
+    from omma.words import room
+
+    return say(f"recipe.about_{task}.{key}") if f"about_{task}.{key}" in room("en", "recipe") else help
 
 
 def _columns(text: str) -> int:
