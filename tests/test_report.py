@@ -274,3 +274,12 @@ def test_a_browser_shows_it_in_both_languages_and_themes(made):
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
         assert not said and all(url.startswith(("file:", "data:")) for url in asked)
         opened.close()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_origin_of_a_setting_has_a_name(language):
+    """`train` says them before it learns, the report afterwards."""
+    from omma.recipe import ORIGINS
+    from omma.words import room
+
+    assert all(room(language, "report").get(f"origins.{origin}") for origin in ORIGINS)
