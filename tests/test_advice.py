@@ -15,7 +15,7 @@ from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset, Sample
 from omma.errors import Interrupted, OmmaError
 from omma.progress import Watch
-from omma.recipe import SETTABLE, Recipe
+from omma.recipe import ORIGINS, SETTABLE, Recipe
 from omma.report.twin import twin
 from omma.run import advice
 from omma.verbs.train import train
@@ -220,3 +220,11 @@ def test_every_setting_is_told_in_both_languages(tongue, monkeypatch):
     assert told["val"].startswith("0 – 0.9 [0.1]") and "adamw" in told["optimizer"]
     for key, field in SETTABLE.items():
         assert (field.metadata["help"] in told[key]) == (tongue == "en" or key == "trivial"), key
+
+
+def test_every_origin_has_a_name():
+    for origin in ORIGINS:
+        recipe = Recipe(task="classify")
+        recipe.put(origin, flip=True)
+        told = list(advice.settings(recipe))
+        assert (origin == "default") == (not told) and all("flip=yes" in line for line in told)

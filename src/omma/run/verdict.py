@@ -17,7 +17,7 @@ def verdict(rows: Iterable[dict[str, Any]], train: float | None) -> dict[str, An
 
     The rule: a gap to training of more than a quarter of what is left to gain (and 0.02) is overfitting, the more so when the
     validation loss rose from its lowest point; a score still rising by more than 0.01 over the last fifth wants a longer run;
-    a training score hardly above validation while far from 1 is underfitting.
+    otherwise a training score below 0.75, or below 0.9 and hardly above validation, is underfitting.
     """
     looks = [row for row in rows if row["event"] == "eval"]
     if not looks or train is None:
@@ -33,6 +33,6 @@ def verdict(rows: Iterable[dict[str, Any]], train: float | None) -> dict[str, An
         return {"word": "overfit", "text": both("train.verdict_overfit", **facts)} | facts
     if rising:
         return {"word": "early", "text": both("train.verdict_early", **facts)} | facts
-    if train < 0.9 and gap < 0.02:
+    if train < 0.9 and (gap < 0.02 or train < 0.75):
         return {"word": "underfit", "text": both("train.verdict_underfit", **facts)} | facts
     return {"word": "fine", "text": both("train.verdict_fine", **facts)} | facts
