@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from models_at_hand import pictures, quantised
 from omma.data.views import Views
 from omma.errors import NotMeaningful, OmmaError
 from omma.explainers.explainer import Question, choose, unframe
@@ -17,6 +18,7 @@ from omma.explainers.receipt import receipt
 from omma.models.network import Network
 from omma.tasks.classify import Classify
 from omma.tasks.regress import Regress
+from omma.verbs.explain import explained
 
 SIZE = 32
 
@@ -174,7 +176,7 @@ def test_what_a_crop_never_saw_stays_cold():
 def bundle(tmp_path):
     """A small network that was never trained, in a folder with a name of its own."""
     from omma.bundle import Bundle
-    from omma.models.network import build
+    from omma.models.making import build
 
     torch.manual_seed(0)
     net = build("quick", channels=3, size=SIZE, outputs=2, widths=(8, 8)).eval()
@@ -226,3 +228,15 @@ def test_the_answer_explained_is_the_one_predicted(bundle):
     with torch.no_grad():
         said = opened.task.decode(opened.pipeline()(frames))[0]
     assert answer.same(said, 1e-6) and asked == said.label and heat.shape == (SIZE, SIZE)
+
+
+def test_a_quantised_copy_is_asked_about_what_its_own_graph_says(tmp_path):
+    """Control: the network beside the graph always says `cat`; what the graph says is explained all the same."""
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package)
+    made = quantised(tmp_path / "b")
+    with torch.no_grad():
+        made.net.head.bias.copy_(torch.tensor([100.0, 0.0, 0.0]))
+    said = [explained(made, picture, "occlusion", None)[:2] for picture in pictures(4)]
+    assert [about for _, about in said] == [answer.label for answer, _ in said]
+    assert {about for _, about in said} != {"cat"}

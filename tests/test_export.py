@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 
 import omma
-from models_at_hand import bundle_of, folder_of, pictures
+from models_at_hand import bundle_of, folder_of, pictures, quantised
 from omma.errors import BundleError, DataError, OmmaError, Refused
 from omma.exporters import pt2
 from omma.exporters.graph import Graph, Whole
@@ -219,34 +218,6 @@ def test_the_example_input_has_lengths_of_its_own(bundle):
     assert len(set(Graph.of(bundle).example.shape)) == 4
 
 
-class _Frames:
-    """Calibration pictures for `quantise`, once."""
-
-    def __init__(self, made):
-        self.left = [np.stack([made.views.frame(picture) for picture in pictures(8, seed=3)])]
-
-    def get_next(self):
-        return {"frames": self.left.pop()} if self.left else None
-
-    def __iter__(self):
-        return iter([{"frames": frames} for frames in self.left])
-
-
-def _quantised(where, task="classify", **settings):
-    """A bundle whose answers come from its own 8-bit graph."""
-    from omma.compressors.int8 import quantise
-    from omma.runtimes._graphs import make
-
-    made = bundle_of(task, **settings)
-    made.card["task"] = task
-    made.save(where)
-    blob = quantise(make(made, where / "whole.onnx"), where / "model.int8.onnx", _Frames(made)).read_bytes()
-    (where / "whole.onnx").unlink()
-    made.card["runtime"] = {"name": "ort", "file": "model.int8.onnx", "sha256": hashlib.sha256(blob).hexdigest()}
-    made.save(where)
-    return omma.open(where)
-
-
 @pytest.mark.parametrize(
     ("task", "settings"),
     [
@@ -255,7 +226,7 @@ def _quantised(where, task="classify", **settings):
     ],
 )
 def test_a_quantised_model_leaves_with_its_own_graph_inside(task, settings, photos, tmp_path):
-    made = _quantised(tmp_path / "b", task, **settings)
+    made = quantised(tmp_path / "b", task, **settings)
     found = omma.export(made.path, data=photos, out=tmp_path / "model.onnx")
     assert found.own == 8 and found.pictures > 8 and found.worst < 1e-4
     session = onnxruntime.InferenceSession(str(found.out), providers=["CPUExecutionProvider"])
@@ -276,7 +247,7 @@ def test_a_quantised_model_leaves_with_its_own_graph_inside(task, settings, phot
 
 
 def test_a_quantised_graph_that_was_changed_does_not_leave(photos, tmp_path):
-    made = _quantised(tmp_path / "b")
+    made = quantised(tmp_path / "b")
     blob = (made.path / "model.int8.onnx").read_bytes()
     (made.path / "model.int8.onnx").write_bytes(blob + b"x")
     with pytest.raises(BundleError, match="SHA-256"):
@@ -285,6 +256,6 @@ def test_a_quantised_graph_that_was_changed_does_not_leave(photos, tmp_path):
 
 
 def test_a_format_without_a_place_for_8_bits_says_so(photos, tmp_path):
-    made = _quantised(tmp_path / "b")
+    made = quantised(tmp_path / "b")
     with pytest.raises(Refused, match="quantised"):
         omma.export(made.path, to="pt2", data=photos, out=tmp_path / "model.pt2")

@@ -136,7 +136,9 @@ def explained(
         from omma.runtimes.choose import named
 
         # A quantised graph answers; the networks it was made from can be asked why.
-        answer = named("ort", opened).answers(frames.cpu().numpy())[0]
+        runtime = named("ort", opened)
+        answer = runtime.answers(frames.cpu().numpy())[0]
+        tensors = {key: torch.from_numpy(value) for key, value in runtime.infer(frames.cpu().numpy()).items()}
     else:
         answer = opened.task.decode({key: t.cpu() for key, t in operated.items()})[0].settle(opened.point)
     asked = choose(opened.task, tensors, about)
