@@ -52,7 +52,7 @@ def throughput(batch: int = 256, rounds: int = 6) -> list[dict]:
     from omma.engine import machine as machines
     from omma.engine import turn
     from omma.engine.turn import Players
-    from omma.models.network import build
+    from omma.models.making import build
     from omma.recipe import Recipe
     from omma.tasks.classify import Classify
     from omma.tasks.task import Batch

@@ -27,7 +27,7 @@ from omma.engine.turn import Players
 from omma.data.frames import Frames
 from omma.data.batches import Batches
 from omma.data.views import Views
-from omma.models.network import build
+from omma.models.making import build
 from omma.recipe import Recipe
 from omma.tasks.classify import Classify
 data, kind, epochs, seed = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])

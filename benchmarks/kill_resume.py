@@ -48,9 +48,9 @@ def fork(work, fault: str | None = None) -> int:
 
 def train(out: Path) -> None:
     from omma.progress import Watch
-    from omma.run import course
+    from omma.run.start import start
 
-    course.start("digits", None, dict(WORDS), list(SETTINGS), None, str(out), None, None, "cpu", Watch())
+    start("digits", None, dict(WORDS), list(SETTINGS), None, str(out), None, None, "cpu", Watch())
 
 
 def resume(out: Path) -> None:
@@ -81,7 +81,7 @@ def main() -> None:
     words.add_argument("--seed", type=int, default=0)
     args = words.parse_args()
     import omma.report.run
-    import omma.run.course  # noqa: F401
+    import omma.run.start  # noqa: F401
 
     draw = random.Random(args.seed)
     with tempfile.TemporaryDirectory() as folder:

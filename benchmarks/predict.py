@@ -54,7 +54,7 @@ def make(model: str, where: Path) -> None:
 
     from omma.bundle import Bundle
     from omma.data.views import Views
-    from omma.models.network import build
+    from omma.models.making import build
     from omma.tasks.classify import Classify
 
     torch.manual_seed(0)

@@ -65,7 +65,7 @@ def make_bundle(folder: Path, model: str, size: int, blobs: list[bytes]) -> list
     from omma.bundle import Bundle
     from omma.data.decode import decode
     from omma.data.views import Views
-    from omma.models.network import build
+    from omma.models.making import build
     from omma.tasks.classify import Classify
 
     torch.manual_seed(0)

@@ -392,7 +392,7 @@ def warm_up(sound: Path) -> None:
     import omma
     from omma import catalog
     from omma.errors import BundleError
-    from omma.models import network
+    from omma.models import making
     from omma.parts import surgery  # noqa: F401
 
     omma.open(sound)
@@ -401,6 +401,6 @@ def warm_up(sound: Path) -> None:
             catalog.module(room, name)
     for name in ("torchvision/nobody", "timm/nobody", "nobody"):
         with contextlib.suppress(Exception):
-            network.build(name, channels=3, size=8, outputs=2)
+            making.build(name, channels=3, size=8, outputs=2)
     with contextlib.suppress(BundleError):
         omma.open(sound.parent / "nowhere")

@@ -24,7 +24,7 @@ from omma.data.views import Views
 from omma.engine import machine as machines
 from omma.engine.budget import Budget
 from omma.errors import BundleError, NotMeaningful, OmmaError, Refused
-from omma.models.network import build
+from omma.models.making import build
 from omma.parts.surgery import macs, operate, plan_of
 from omma.progress import Watch
 from omma.recipe import Recipe

@@ -17,7 +17,8 @@ from torch import nn
 
 from omma import catalog
 from omma.errors import OmmaError
-from omma.models.network import Network, build, settings_of
+from omma.models.making import build, settings_of
+from omma.models.network import Network
 from omma.recipe import Recipe
 from omma.testing import check_model
 
@@ -145,14 +146,14 @@ def test_did_you_mean(name, close):
 
 
 def test_examples_exist():
-    from omma.models.backbone import EXAMPLES, names
+    from omma.models.making import EXAMPLES, names
 
     assert {name for name in EXAMPLES if name.startswith("torchvision/")} <= set(names("torchvision"))
 
 
 def test_names_of_timm():
     pytest.importorskip("timm")
-    from omma.models.backbone import EXAMPLES, names
+    from omma.models.making import EXAMPLES, names
 
     assert {name for name in EXAMPLES if name.startswith("timm/")} <= set(names("timm"))
     for name in ("timm/resnet81", "timm/hf-hub:someone/something"):
@@ -174,7 +175,7 @@ def test_settings_are_known_and_reach_the_network():
 def test_settings_of_a_backbone_do_not_import_its_library():
     code = """
 import sys
-from omma.models.network import settings_of
+from omma.models.making import settings_of
 settings_of("timm/resnet50")
 print({"timm", "torchvision"} & {*sys.modules})
 """

@@ -157,7 +157,7 @@ def test_going_on_from_a_model_keeps_the_rows_of_known_classes(done, tmp_path):
     more = train(three, budget="4 steps", from_=str(done.run), out=str(tmp_path / "run"))
     bundle = omma.open(more.run)
     assert len(bundle.names) == 3 and bundle.card["origin"]["weights"].startswith("omma bundle")
-    from omma.models.network import build
+    from omma.models.making import build
     from omma.run.prepare import continue_from
 
     start = omma.open(done.run)

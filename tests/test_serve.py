@@ -487,7 +487,7 @@ def test_the_service_says_what_the_model_says(tmp_path):
     from omma import bundle as bundles
     from omma.bundle import Bundle
     from omma.data.decode import decode
-    from omma.models.network import build
+    from omma.models.making import build
     from omma.runtimes.choose import named
 
     torch.manual_seed(0)
@@ -533,7 +533,7 @@ def test_sigterm_ends_the_command_with_exit_code_0(tmp_path):
     import torch
 
     from omma.bundle import Bundle
-    from omma.models.network import build
+    from omma.models.making import build
 
     net = build("quick", channels=3, size=16, outputs=2, widths=(8, 8)).eval()
     card = {"model": "quick", "model_settings": {"widths": [8, 8], "depth": 2}}

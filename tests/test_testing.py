@@ -92,10 +92,10 @@ class Mixes(Network):
 
 
 def test_a_model_that_looks_at_its_neighbours_is_caught(monkeypatch):
-    from omma.models import network
+    from omma.models import making
 
-    monkeypatch.setattr(network, "build", lambda name, *, outputs, **_: Mixes(outputs))
-    monkeypatch.setattr(network, "settings_of", lambda name: {})
+    monkeypatch.setattr(making, "build", lambda name, *, outputs, **_: Mixes(outputs))
+    monkeypatch.setattr(making, "settings_of", lambda name: {})
     with pytest.raises(AssertionError, match="neighbours"):
         check_model("mixes")
 
@@ -165,7 +165,7 @@ def test_a_bundle_of_a_plug_in_opens_again(documented, tmp_path):
     """It is kept under the name by which the plug-in is found, not under the module's."""
     from omma import bundle as bundles
     from omma.data.views import Views
-    from omma.models.network import build
+    from omma.models.making import build
 
     task = catalog.find("tasks", "grades")(NAMES)
     net = build("my_net", channels=3, size=8, outputs=3, width=4)

@@ -15,7 +15,7 @@ from omma.bundle import Bundle, versions
 from omma.data.frames import Frames
 from omma.data.sample import Dataset, Sample
 from omma.data.views import Views
-from omma.models.network import build
+from omma.models.making import build
 from omma.recipe import Recipe
 from omma.tasks.classify import Classify
 from omma.tasks.task import Batch, Task

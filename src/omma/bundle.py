@@ -29,7 +29,8 @@ from omma import catalog
 from omma.data.views import Views
 from omma.engine.pipeline import Pipeline
 from omma.errors import BundleError, DiskError, OmmaError
-from omma.models.network import Network, build
+from omma.models.making import build
+from omma.models.network import Network
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
 from omma.words import number, say

@@ -25,7 +25,7 @@ _HOME = Path(__file__).parent
 CONTRACTS = {
     "tasks": {"task", "plan"},
     "answers": {"answer", "draw", "operating"},
-    "models": {"network", "backbone"},
+    "models": {"network", "backbone", "making"},
     "metrics": {"metric", "bootstrap", "sets", "counts", "ranks", "residuals"},
     "formats": {"format"},
     "losses": {"loss"},

@@ -143,7 +143,7 @@ class Recipe:
         if key.lower() in ELSEWHERE:
             return OmmaError(say("recipe.is_called", key=key, name=ELSEWHERE[key.lower()]))
         if self.model is None and "." not in key:
-            from omma.models.network import settings_of
+            from omma.models.making import settings_of
 
             models = [name for name in catalog.names("models") if key in settings_of(name)]
             if models:
@@ -162,7 +162,7 @@ class Recipe:
     def _model_settings(self) -> dict[str, Any]:
         if self.model is None:
             return {}
-        from omma.models.network import settings_of
+        from omma.models.making import settings_of
 
         return settings_of(self.model)
 

@@ -36,7 +36,7 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     """
     import torch
 
-    from omma.models.network import build, settings_of
+    from omma.models.making import build, settings_of
 
     torch.manual_seed(0)
     net = build(name, channels=channels, size=size, outputs=outputs, **settings)

@@ -53,7 +53,7 @@ def prune(shop: Shop, bundle: Bundle) -> Bundle:
 
 def whole_plan(bundle: Bundle, net: Network) -> dict[str, list[int]]:
     """The plan from the network its name builds (not from one that was pruned before) to this one."""
-    from omma.models.network import build
+    from omma.models.making import build
 
     card, views = bundle.card, bundle.views
     with torch.device("meta"):

@@ -11,24 +11,11 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
-from omma import catalog
 from omma.errors import OmmaError
 from omma.models.network import Network
 from omma.words import say
 
 T = TypeVar("T")
-FAMILIES = ("timm", "torchvision")
-# A few to begin with, from light to heavy; `names` lists all.
-EXAMPLES = {
-    "torchvision/mobilenet_v3_small": "light, for phones and boards",
-    "torchvision/shufflenet_v2_x1_0": "light, fast on a CPU",
-    "torchvision/resnet18": "the usual first choice",
-    "timm/resnet50": "the usual second one",
-    "timm/convnext_tiny": "a modern convolutional network",
-    "timm/vit_small_patch16_224": "a vision transformer",
-    "torchvision/efficientnet_b0": "accurate for its size, slow to train",
-    "torchvision/alexnet": "of historical interest",
-}
 
 
 class Backbone(Network):
@@ -36,7 +23,7 @@ class Backbone(Network):
 
     Args:
         name: with the family in front.
-        channels, size, outputs: see `omma.models.network.build`.
+        channels, size, outputs: see `omma.models.making.build`.
     """
 
     def __init__(self, name: str, channels: int, size: int, outputs: int) -> None:
@@ -113,42 +100,6 @@ def built(name: str, size: int, channels: int, make: Callable[[], T]) -> T:
     except (AssertionError, RuntimeError, ValueError, TypeError, IndexError, NotImplementedError) as error:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise OmmaError(say("models.cannot_build", model=name, size=size, channels=channels, reason=reason)) from None
-
-
-def names(family: str) -> list[str]:
-    """Every network of `timm` or `torchvision`, with the family in front."""
-    return _library(family).names()
-
-
-def build(name: str, *, channels: int, size: int, outputs: int) -> Network:
-    """A network by its own name, `timm/resnet50` or `torchvision/alexnet`, with random weights; see `Backbone.start`.
-
-    Raises:
-        OmmaError: no such network (the nearest are named), or it does not take pictures of this size.
-    """
-    family, _, _ = name.partition("/")
-    if family not in FAMILIES:
-        raise catalog.unknown("model", name, list(EXAMPLES))
-    library = _library(family)
-    if not library.known(name):
-        raise catalog.unknown("model", name, library.names())
-    with torch.device("meta"):  # shapes only: does the size pass through, before any weight is drawn?
-        twin = built(name, size, channels, lambda: library.make(name, channels, size, outputs)).eval()
-        built(name, size, channels, lambda: twin(torch.zeros(1, channels, size, size)))
-    if torch.empty(0).device.type == "meta":
-        return twin.train()
-    return built(name, size, channels, lambda: library.make(name, channels, size, outputs))
-
-
-def _library(family: str) -> Any:
-    if family == "timm":
-        catalog.need("timm", "timm", say("models.timm_networks"))
-        from omma.models import _timm
-
-        return _timm
-    from omma.models import _torchvision
-
-    return _torchvision
 
 
 def weights_file(how: str) -> Path:

@@ -44,7 +44,7 @@ class CifarResnet(Network):
 
     Args:
         blocks: residual blocks a stage; depth = 6 · blocks + 2.
-        channels, outputs: see `omma.models.network.build`.
+        channels, outputs: see `omma.models.making.build`.
     """
 
     # How published files call what we call otherwise.

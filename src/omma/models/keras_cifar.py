@@ -24,7 +24,7 @@ class KerasCifar(Network):
         widths: channels of the three convolutions.
         hidden: units of the hidden layer.
         padded: `same` (True) pools after all three, `valid` (False) after the first two.
-        channels, size, outputs: see `omma.models.network.build`.
+        channels, size, outputs: see `omma.models.making.build`.
     """
 
     def __init__(self, widths: tuple[int, ...], hidden: int, padded: bool, channels: int, size: int, outputs: int) -> None:

@@ -1,15 +1,13 @@
-"""What every network in the house can do beside `forward`, and how one is built by name."""
+"""What every network in the house can do beside `forward`."""
 
 from __future__ import annotations
 
-import inspect
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import nn
 
-from omma import catalog
 from omma.errors import OmmaError
 from omma.words import say
 
@@ -73,47 +71,3 @@ class Network(nn.Module):
     def dead_ends(self) -> list[nn.Module]:
         """Modules that must keep their width when the network is pruned."""
         return [self.head]
-
-
-def build(name: str, *, channels: int, size: int, outputs: int, pretrained: str = "no", **settings: Any) -> Network:
-    """A network by name: one of ours, `timm/NAME` or `torchvision/NAME`.
-
-    Args:
-        channels: input channels.
-        size: side of the input, pixels.
-        outputs: width of the head.
-        pretrained: no, yes (fetch the published weights) or a .safetensors file; see `Network.start`.
-        settings: the model's own, see `settings_of`.
-
-    Raises:
-        OmmaError: no such model, or no such setting.
-    """
-    maker = _maker(name)
-    known = settings_of(name)
-    for key in settings:
-        if key not in known:
-            raise catalog.unknown(say("errors.kind_setting", model=name), key, list(known))
-    net = maker(name, channels=channels, size=size, outputs=outputs, **settings)
-    if pretrained != "no":
-        # Where only shapes are wanted, weights would be fetched for nothing; a bundle that asks for them is up to no good.
-        if torch.empty(0).device.type == "meta":
-            raise catalog.unknown(say("errors.kind_setting", model=name), "pretrained", list(known))
-        net.start(pretrained)
-    return net
-
-
-def settings_of(name: str) -> dict[str, Any]:
-    """A model's own settings and their defaults."""
-    fixed = {"name", "channels", "size", "outputs"}
-    maker = _maker(name)
-    own = getattr(inspect.getmodule(maker), "DEFAULTS", {}).get(name, {})  # where they differ by name
-    return {key: own.get(key, p.default) for key, p in inspect.signature(maker).parameters.items() if key not in fixed}
-
-
-def _maker(name: str):
-    """The `build(name, *, channels, size, outputs, **settings)` of the family the name belongs to."""
-    if "/" in name:
-        from omma.models import backbone
-
-        return backbone.build
-    return catalog.module("models", name).build

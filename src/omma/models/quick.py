@@ -72,7 +72,7 @@ class Quick(Network):
     Args:
         widths: channels of each group.
         depth: convolutions a group.
-        channels, size, outputs: see `omma.models.network.build`.
+        channels, size, outputs: see `omma.models.making.build`.
 
     Raises:
         OmmaError: the picture is too small for so many groups.

@@ -1,4 +1,4 @@
-"""The course of a run: read, split, plan, learn, judge, pack; from the start or from where it stopped."""
+"""The course of a run: plan, learn, judge, pack; from its beginning or from where it stopped."""
 
 from __future__ import annotations
 
@@ -17,21 +17,19 @@ from omma import bundle as bundles
 from omma import catalog
 from omma.data.fingerprint import Fingerprint, take
 from omma.data.sample import Dataset
-from omma.data.split import split as split_parts
 from omma.engine import machine as machines
 from omma.engine.budget import parse
 from omma.engine.loop import learn
 from omma.engine.machine import Machine
 from omma.engine.measure import times
-from omma.errors import DataError, Interrupted, OmmaError
+from omma.errors import Interrupted, OmmaError
 from omma.formats.format import open_data
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run import advice, finish
 from omma.run.folder import Facts, RunFolder
-from omma.run.near import near_of
 from omma.run.outcome import Outcome
-from omma.run.prepare import Ready, decide, from_bundle, ready, validator
+from omma.run.prepare import Ready, decide, ready, validator
 from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
@@ -52,38 +50,6 @@ class Scene:
     machine: Machine
     watch: Watch
     began: float
-
-
-def start(
-    data: str, format: str | None, asked: dict[str, Any], settings: list[str], recipe_file: str | None, out: str | None, from_: str | None,
-    folds: int | None, device: str, watch: Watch,
-) -> Outcome:  # fmt: skip
-    """A new run."""
-    began = getattr(watch, "began", None) or time.monotonic()
-    recipe = Recipe()
-    if "task" in asked and asked["task"] not in catalog.names("tasks"):
-        raise catalog.unknown("task", str(asked["task"]), catalog.names("tasks"))
-    dataset = read(data, format, watch)
-    parent = bundles.open(from_) if from_ else None
-    task_name = asked.get("task") or next((w.partition("=")[2] for w in settings if w.startswith("task=")), None) or dataset.task
-    recipe.put("plan", task=task_name).put("source", **dataset.hints)
-    if parent is not None:
-        from_bundle(recipe, parent)
-    if recipe_file:
-        recipe.read(Path(recipe_file))
-    recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
-    labelled(dataset)
-    machine = machines.setup(device, recipe.precision, recipe.threads)
-    scene = Scene(data, format, machine, watch, began)
-    if folds is not None:
-        from omma.run.folds import cross_validate
-
-        return cross_validate(dataset, recipe, folds, out, scene)
-    near, given = near_of(dataset, watch), dataset.counts()
-    notes = list(advice.leaks(dataset, near))
-    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
-    path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
-    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene, notes=notes, given=given)
 
 
 def begin(
@@ -268,19 +234,6 @@ def read(data: str, format: str | None, watch: Watch) -> Dataset:
     for note in dataset.notes:
         watch.say(note)
     return dataset
-
-
-def labelled(dataset: Dataset) -> None:
-    """Refuse what cannot be learned from.
-
-    Raises:
-        DataError: no labels, or one class only.
-    """
-    dataset.samples = [s for s in dataset.samples if s.truth is not None]
-    if dataset.task is None or not dataset.samples:
-        raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
-    if len({str(s.truth.json()) for s in dataset.samples if s.truth is not None}) < 2:
-        raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)
 
 
 def slug(data: str) -> str:

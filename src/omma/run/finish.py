@@ -12,7 +12,7 @@ import torch
 from omma.bundle import Bundle, versions
 from omma.data.sample import Dataset
 from omma.engine.machine import Machine
-from omma.models.network import build
+from omma.models.making import build
 from omma.parts.surgery import plan_of
 from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle

@@ -23,7 +23,8 @@ from omma.engine.machine import Machine
 from omma.engine.pipeline import Pipeline
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
-from omma.models.network import Network, build
+from omma.models.making import build
+from omma.models.network import Network
 from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe

@@ -118,7 +118,7 @@ def _network(name: str) -> Card:
         raise catalog.unknown(say("show.thing"), name, [*catalog.names("models"), *LISTS])
     import torch
 
-    from omma.models.network import build, settings_of
+    from omma.models.making import build, settings_of
 
     size = 224 if "/" in name else 32
     with torch.device("meta"):  # shapes only: no memory, no weights

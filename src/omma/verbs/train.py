@@ -58,6 +58,7 @@ def train(
     """
     from omma.errors import OmmaError
     from omma.run import course
+    from omma.run.start import start
     from omma.verbs._trained import Trained
     from omma.words import say
 
@@ -70,4 +71,4 @@ def train(
         return Trained.of(course.resume(resume, anyway, device, watch))
     if data is None:
         raise OmmaError(say("train.needs_data"), None, say("train.needs_data_fix"))
-    return Trained.of(course.start(data, format, asked, list(settings), recipe, out, from_, folds, device, watch))
+    return Trained.of(start(data, format, asked, list(settings), recipe, out, from_, folds, device, watch))

@@ -1,0 +1,67 @@
+"""Starting: from the words of a person to a dataset with parts and a recipe, and then one run or several folds."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from omma import bundle as bundles
+from omma import catalog
+from omma.data.sample import Dataset
+from omma.data.split import split as split_parts
+from omma.engine import machine as machines
+from omma.errors import DataError
+from omma.progress import Watch
+from omma.recipe import Recipe
+from omma.run import advice
+from omma.run.course import Scene, begin, read, slug
+from omma.run.folder import RunFolder
+from omma.run.folds import cross_validate
+from omma.run.near import near_of
+from omma.run.outcome import Outcome
+from omma.run.prepare import from_bundle
+from omma.words import say
+
+
+def start(
+    data: str, format: str | None, asked: dict[str, Any], settings: list[str], recipe_file: str | None, out: str | None, from_: str | None,
+    folds: int | None, device: str, watch: Watch,
+) -> Outcome:  # fmt: skip
+    """A new run, from the words of a person to its outcome."""
+    began = getattr(watch, "began", None) or time.monotonic()
+    recipe = Recipe()
+    if "task" in asked and asked["task"] not in catalog.names("tasks"):
+        raise catalog.unknown("task", str(asked["task"]), catalog.names("tasks"))
+    dataset = read(data, format, watch)
+    parent = bundles.open(from_) if from_ else None
+    task_name = asked.get("task") or next((w.partition("=")[2] for w in settings if w.startswith("task=")), None) or dataset.task
+    recipe.put("plan", task=task_name).put("source", **dataset.hints)
+    if parent is not None:
+        from_bundle(recipe, parent)
+    if recipe_file:
+        recipe.read(Path(recipe_file))
+    recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
+    labelled(dataset)
+    machine = machines.setup(device, recipe.precision, recipe.threads)
+    scene = Scene(data, format, machine, watch, began)
+    if folds is not None:
+        return cross_validate(dataset, recipe, folds, out, scene)
+    near, given = near_of(dataset, watch), dataset.counts()
+    notes = list(advice.leaks(dataset, near))
+    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
+    path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
+    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene, notes=notes, given=given)
+
+
+def labelled(dataset: Dataset) -> None:
+    """Refuse what cannot be learned from.
+
+    Raises:
+        DataError: no labels, or one class only.
+    """
+    dataset.samples = [s for s in dataset.samples if s.truth is not None]
+    if dataset.task is None or not dataset.samples:
+        raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
+    if len({str(s.truth.json()) for s in dataset.samples if s.truth is not None}) < 2:
+        raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)
