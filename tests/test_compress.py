@@ -366,3 +366,13 @@ def test_fine_tuning_fits_into_minutes_too(trained, shop):
 
     shop.budget = Budget("seconds", 1.0)
     assert prune(shop, trained).card["surgery"]
+
+
+def test_the_card_of_a_copy_is_read_by_people():
+    from omma.verbs.show import _parent
+
+    speed = {"before": {"runtime": "ort", "one": 304.0, "many": 166.2}, "after": {"runtime": "ort", "one": 874.8, "many": 1006.8}}
+    held = {"metric": "accuracy", "before": {"value": 0.75}, "after": {"value": 0.7467}}
+    told = _parent({"method": "int8", "sha256": "ab" * 32, "speed": speed, "validation": held, "test": None})
+    assert "validation accuracy 0.7500 → 0.7467" in told and "304 → 875" in told and "166 → 1,007" in told and "{" not in told
+    assert "strange" in _parent({"method": "strange"})  # of another hand

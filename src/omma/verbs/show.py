@@ -80,8 +80,22 @@ def _card(bundle: Bundle) -> Card:
         (say("show.made"), f"omma {card.get('omma', '?')} · {card.get('created', '')}"),
     ]
     if card.get("parent"):
-        rows.append((say("show.parent"), _braces(card["parent"]).strip()))
+        rows.append((say("show.parent"), _parent(card["parent"])))
     return Card(facts, [*rows, *((say("show.note"), str(note)) for note in card.get("notes", []))])
+
+
+def _parent(parent: dict[str, Any]) -> str:
+    """What a copy was made from and what that changed, on one line; a card of another hand is shown as it is."""
+    try:
+        parts = [str(parent["method"]), str(parent["sha256"])[:12]]
+        for part in ("validation", "test"):
+            if row := parent.get(part):
+                parts.append(f"{part} {row['metric']} {row['before']['value']:.4f} → {row['after']['value']:.4f}")
+        before, after = parent["speed"]["before"], parent["speed"]["after"]
+        parts += [f"{before[key]:,.0f} → {after[key]:,.0f} {say(f'show.{key}')}" for key in ("one", "many")]
+        return " · ".join(parts)
+    except (LookupError, TypeError, ValueError):
+        return _braces(parent).strip()
 
 
 def _score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
