@@ -105,7 +105,7 @@ def settings(recipe: Recipe) -> Iterator[str]:
         lines.setdefault(origin, []).append(f"{key}={_shown(value)}")
     for origin in ("you", "file", "bundle", "source", "plan", "preset"):
         if origin in lines:
-            yield say("train.settings", origin=room(language(), "report")[f"origins.{origin}"], words=" ".join(lines[origin]))
+            yield say("train.settings", origin=room(language(), "report").get(f"origins.{origin}", origin), words=" ".join(lines[origin]))
 
 
 def _shown(value: object) -> str:
