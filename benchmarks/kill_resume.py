@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -94,13 +95,18 @@ def main() -> None:
             out = home / f"kill-{trial}"
             inside = trial % 4 == 0 or trial % 7 == 3
             fault = f"kill@{draw.choice(['write', 'fsync', 'rename', 'any'])}:{draw.randint(1, 12)}" if inside else None
-            child = fork(lambda out=out: train(out), fault)
-            moment = draw.uniform(0.05, 0.9) * took
-            if not inside:
-                time.sleep(moment)
-                os.kill(child, signal.SIGKILL)
-            _, status = os.waitpid(child, 0)
-            killed = os.WIFSIGNALED(status)
+            killed = False
+            while not killed:  # a run that was faster than its killer is no trial
+                shutil.rmtree(out, ignore_errors=True)
+                child = fork(lambda out=out: train(out), fault)
+                moment = draw.uniform(0.05, 0.9) * took
+                if not inside:
+                    time.sleep(moment)
+                    os.kill(child, signal.SIGKILL)
+                _, status = os.waitpid(child, 0)
+                killed = os.WIFSIGNALED(status)
+                if not killed and fault:
+                    fault = f"kill@any:{draw.randint(1, 12)}"
             before = len(list((out / "checkpoints").glob("step-*"))) if out.exists() else 0
             if trial % 5 == 1:  # and once more while it resumes
                 child = fork(lambda out=out: resume(out))
