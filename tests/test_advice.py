@@ -228,3 +228,10 @@ def test_every_origin_has_a_name():
         recipe.put(origin, flip=True)
         told = list(advice.settings(recipe))
         assert (origin == "default") == (not told) and all("flip=yes" in line for line in told)
+
+
+def test_another_shape_cannot_go_on(tmp_path):
+    data = parts(tmp_path / "set.npz", 0)
+    first = train(data, *WORDS, budget="2 steps", out=str(tmp_path / "run"))
+    with pytest.raises(OmmaError, match="do not fit"):
+        train(data, "widths=4,4", "threads=1", budget="2 steps", from_=str(first.run), out=str(tmp_path / "other"))

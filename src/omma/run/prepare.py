@@ -139,7 +139,11 @@ def narrowed(net: Network, task: Task, surgery: dict[str, Any]) -> None:
 
 
 def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
-    """Take over every tensor of an earlier model that fits; the head row by row, by class name, so new classes are welcome."""
+    """Take over every tensor of an earlier model that fits; the head row by row, by class name, so new classes are welcome.
+
+    Raises:
+        OmmaError: a body of another shape was asked for.
+    """
     mine, theirs = net.state_dict(), start.net.state_dict()
     rows = {name: i for i, name in enumerate(start.names)}
     for key, value in mine.items():
@@ -151,6 +155,9 @@ def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
             for place, name in enumerate(task.names):
                 if name in rows:
                     value[place].copy_(theirs[key][rows[name]])
+        elif not key.startswith("head."):
+            found, wanted = tuple(theirs[key].shape), tuple(value.shape)
+            raise OmmaError(say("models.does_not_fit", tensor=key, found=found, wanted=wanted), str(start.path))
     net.origin = {"weights": f"omma bundle {start.digest[:12]}", "licence": start.card.get("origin", {}).get("licence", "")}
 
 
