@@ -19,7 +19,7 @@ from toys import CPU, TinyBatches, TinyNet, TwoPlayers, tiny_recipe
 def players(recipe, seed=0):
     torch.manual_seed(seed)
     task = Classify(["a", "b"])
-    return task, Players.gather(task, TinyNet(), recipe)
+    return task, Players.gather(task, CPU.place(TinyNet()), recipe)
 
 
 def validate(nets):
@@ -46,7 +46,7 @@ def rows(events, after=0):
     return [e for e in events if e["event"] in ("step", "eval") and e["step"] > after]
 
 
-@pytest.mark.parametrize("optimizer", ["nesterov", "adamw", "muon"])
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "rmsprop", "adam", "adamw", "muon"])
 def test_a_resumed_run_ends_in_the_same_bits(tmp_path, optimizer):
     recipe = tiny_recipe(optimizer=optimizer, checkpoint=3)
     whole, events, _ = run(tmp_path / "whole", recipe)

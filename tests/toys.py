@@ -39,12 +39,15 @@ class TinyNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        second = nn.Conv2d(6, 6, 3, padding=1)
+        self.body = nn.Sequential(
+            nn.Conv2d(1, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), second, nn.AdaptiveAvgPool2d(2), nn.Flatten()
+        )
         self.drop = nn.Dropout(0.3)
         self.head = nn.Linear(24, 2)
 
     def stages(self) -> list[nn.Module]:
-        return [self.body[0], self.body[1]]
+        return [self.body[0], nn.ModuleList([self.body[1], self.body[3]])]
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.head(self.drop(self.body(pictures)))

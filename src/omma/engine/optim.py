@@ -46,17 +46,17 @@ def make(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     name, rate, momentum = recipe.get("optimizer", "adamw"), recipe.get("rate", 1e-3), recipe.get("momentum", 0.9)
     params = groups(net, recipe)
     assert params, "nothing to learn"
-    # One pass over memory for all tensors of a group, where the library has it.
-    fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for group in params for p in group["params"])
+    # Not the library's fused kernels: they read memory as it lies, and a restored momentum or a gradient averaged over ranks may lie in
+    # another order than a channels-last weight. The grid's resume cells caught it.
     if name in ("gd", "sgd"):
-        return torch.optim.SGD(params, rate, fused=fused)
+        return torch.optim.SGD(params, rate)
     if name in ("momentum", "nesterov"):
-        return torch.optim.SGD(params, rate, momentum=momentum, nesterov=name == "nesterov", fused=fused)
+        return torch.optim.SGD(params, rate, momentum=momentum, nesterov=name == "nesterov")
     if name == "rmsprop":
         return torch.optim.RMSprop(params, rate, momentum=0.0)
     if name == "muon":
         return Muon(params, rate, momentum=momentum)
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate, fused=fused)
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
