@@ -146,10 +146,7 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
         if event["event"] in ("step", "eval"):
             shop.watch.step(say("compress.tuning"), event["step"], total)
     shop.watch.end(say("compress.tuning"))
-    last = keep.latest()
-    assert last is not None, "a run always has the checkpoint of step 0"
-    best = keep.read(last.state["best_step"]) if last.state["best_step"] is not None else None
-    net.load_state_dict((best or last).tensors["net-net"])
+    net.load_state_dict(keep.best().tensors["net-net"])
     return net
 
 

@@ -121,6 +121,13 @@ class Checkpoints:
             self.skipped.append(self.path(step).name)
         return None
 
+    def best(self) -> Checkpoint:
+        """The checkpoint of the best step; the newest one where nothing was held out."""
+        last = self.latest()
+        assert last is not None, "a run always has the checkpoint of step 0"
+        step = last.state["best_step"]
+        return (self.read(step) if step is not None else None) or last
+
 
 def _contiguous(group: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {key: value.detach().cpu().contiguous() for key, value in group.items()}

@@ -26,16 +26,12 @@ from omma.words import say
 
 def best_nets(run: RunFolder, made: Ready) -> float | None:
     """Put the judged networks of the best step (the last one where nothing was held out) in place; returns their validation score."""
-    keep = run.keep
-    last = keep.latest()
-    assert last is not None
-    best = keep.read(last.state["best_step"]) if last.state["best_step"] is not None else None
-    found = best or last
+    found = run.keep.best()
     for who, net in made.players.nets.items():
         rows = found.tensors.get(f"average-{who}", found.tensors[f"net-{who}"])
         net.load_state_dict({key: value for key, value in rows.items() if key != "average.steps"})
         net.eval()
-    return last.state["best"]
+    return found.state["best"]
 
 
 def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
