@@ -1,6 +1,6 @@
 """The two Keras tutorial networks on CIFAR-10, theirs and ours, epoch by epoch in turns.
 
-    python benchmarks/keras_cifar.py --keras PYTHON --peer keras_cifar10.py --data cifar-10-python.tar.xz [--kind same] [--seeds 3]
+    python benchmarks/keras_cifar.py --keras PYTHON --peer keras_cifar10.py --data cifar-10-python.tar.xz [--seeds 3]
 
 PYTHON is an interpreter with tensorflow; without it the Keras rows say so and there is no ratio. Same settings on both sides: Adam,
 batch 64, pictures divided by 255, no augmentation, all 50,000 training pictures, accuracy on the test set after the last epoch.
@@ -85,17 +85,20 @@ def main() -> None:
     words.add_argument("--kind", nargs="+", default=["same", "valid"])
     words.add_argument("--epochs", type=int, default=10)
     words.add_argument("--seeds", type=int, default=3)
+    words.add_argument("--keras-seeds", type=int, help="fewer seeds for their side, beside the first of ours")
     args = words.parse_args()
     table = []
     for kind in args.kind:
         told: dict[str, list] = {"omma": [], "keras": []}
         for seed in range(args.seeds):
             commands = {"omma": [sys.executable, "-c", OURS, args.data, kind, str(args.epochs), str(seed)]}
-            if args.keras and args.peer:
+            if args.keras and args.peer and seed < (args.seeds if args.keras_seeds is None else args.keras_seeds):
                 commands["keras"] = [args.keras, args.peer, kind, "--epochs", str(args.epochs), "--seed", str(seed), "--data", args.data]
             for name, rows in in_turns(commands, args.epochs).items():
                 told[name].append(rows)
-        times = {name: statistics.median(r["seconds"] for rows in runs for r in rows) for name, runs in told.items() if runs}
+        # Epochs are compared where they ran in turns.
+        turns = len(told["keras"]) or args.seeds
+        times = {name: statistics.median(r["seconds"] for rows in runs[:turns] for r in rows) for name, runs in told.items() if runs}
         for name, runs in told.items():
             last = [rows[-1]["test_accuracy"] for rows in runs]
             row = {"network": kind, "side": name, "accuracy": statistics.mean(last) if last else "not installed"}
