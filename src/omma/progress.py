@@ -36,3 +36,29 @@ class Watch:
             self.step(what, done, total)
             yield thing
         self.end(what)
+
+
+class Unrepeated(Watch):
+    """Passes everything on to another watch, but each sentence only the first time: for verbs that do the same work several times."""
+
+    def __init__(self, watch: Watch) -> None:
+        self._watch, self._heard = watch, set[str]()
+
+    def step(self, what: str, done: float, total: float | None = None, **facts: object) -> None:
+        self._watch.step(what, done, total, **facts)
+
+    def end(self, what: str) -> None:
+        self._watch.end(what)
+
+    def say(self, line: str) -> None:
+        if line not in self._heard:
+            self._heard.add(line)
+            self._watch.say(line)
+
+    def warn(self, line: str) -> None:
+        if line not in self._heard:
+            self._heard.add(line)
+            self._watch.warn(line)
+
+    def event(self, event: dict) -> None:
+        self._watch.event(event)

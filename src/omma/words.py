@@ -55,6 +55,12 @@ def both(key: str, /, **values: object) -> dict[str, str]:
     return {tongue: say(key, tongue, **values) for tongue in LANGUAGES}
 
 
+def metric(name: str) -> str:
+    """A metric as JSON names it; in other languages than English with its own word in front."""
+    tongue = language()
+    return name if tongue == "en" else f"{room(tongue, 'metrics').get(f'name.{name}', '')} {name}".strip()
+
+
 def number(value: float | None) -> str:
     """Four digits behind the point; – for what is not defined (a score of one picture, of a class that is absent)."""
     return "–" if value is None else f"{value:.4f}"

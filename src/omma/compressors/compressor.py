@@ -52,9 +52,8 @@ class Shop:
     watch: Watch = field(default_factory=Watch)
 
     def places(self, split: str) -> list[int]:
-        """Readable pictures of one part."""
-        usable = set(self.frames.usable)
-        return [i for i, s in enumerate(self.dataset.samples) if s.split == split and s.truth is not None and i in usable]
+        """Readable pictures of one part that have a truth."""
+        return [i for i in self.frames.part(split) if self.dataset.samples[i].truth is not None]
 
     def batches(self, places: list[int]) -> Iterator[torch.Tensor]:
         """(N, S, S, C) uint8 frames of these places, in order."""

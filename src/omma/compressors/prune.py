@@ -131,7 +131,7 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
     machine.place(net)
     teacher = machine.place(copy.deepcopy(bundle.net))
     batches = Batches(shop.frames, shop.dataset, task, bundle.views, recipe, device=machine.device)
-    validate = validator(task, shop.dataset, set(shop.frames.usable), batches, bundle.views)
+    validate = validator(task, batches, bundle.views)
     distil: Any = Distil(task, teacher)
     players = Players.gather(distil, net, recipe)
     if shop.budget.kind == "seconds":

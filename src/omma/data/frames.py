@@ -82,6 +82,10 @@ class Frames:
         """Whether frames are decoded when asked for."""
         return self._store is None
 
+    def part(self, split: str) -> list[int]:
+        """The places of one split (`train`, `val`, `test`) whose picture could be read."""
+        return [place for place in self.usable if self.dataset.samples[place].split == split]
+
     def get(self, index: torch.Tensor, margin: int = 0) -> torch.Tensor:
         """Frames at (B,) int64 places as (B, S, S, C) uint8; with `margin`, (B, S + 2m, S + 2m, C) over reflected borders.
 

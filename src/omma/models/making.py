@@ -45,6 +45,7 @@ def build(name: str, *, channels: int, size: int, outputs: int, pretrained: str 
         if key not in known:
             raise catalog.unknown(say("errors.kind_setting", model=name), key, list(known))
     net = maker(name, channels=channels, size=size, outputs=outputs, **settings)
+    net.name = name
     if pretrained != "no":
         # Where only shapes are wanted, weights would be fetched for nothing; a bundle that asks for them is up to no good.
         if torch.empty(0).device.type == "meta":

@@ -19,6 +19,7 @@ class Network(nn.Module):
     """
 
     head: nn.Module
+    name = ""  # as `making.build` was asked for it
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
     # Published weights also bring the mean and std of the pictures they were trained on.
     origin: dict[str, Any]
@@ -59,7 +60,7 @@ class Network(nn.Module):
         if how == "no":
             return
         if how == "yes":
-            raise OmmaError(say("models.no_published", model=type(self).__name__), None, say("models.no_published_fix"))
+            raise OmmaError(say("models.no_published", model=self.name or type(self).__name__), None, say("models.no_published_fix"))
         from omma.parts.weights import fill, read
 
         fill(self, read(how), how, self.RENAMED)

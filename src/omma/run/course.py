@@ -105,7 +105,7 @@ def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict
     what = say("train.measuring")
     watch.step(what, 0)
     val, test = counts.get("val", 0), counts.get("test", 0)
-    few = validator(made.task, made.dataset, set(made.batches.frames.usable), made.batches, made.views, "val", FEW)
+    few = validator(made.task, made.batches, made.views, "val", FEW)
     left = end - time.monotonic()
     cost = times(max(1.0, left), made.task, made.players, made.batches, recipe, scene.machine, few, min(val, FEW) or 1)
     copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)

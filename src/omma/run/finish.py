@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from omma.bundle import Bundle, versions
-from omma.data.sample import Dataset
 from omma.engine.machine import Machine
 from omma.models.making import build
 from omma.parts.surgery import plan_of
@@ -40,11 +39,10 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
     Args:
         plain: the score of validation without averaging; higher is better.
     """
-    usable = set(made.batches.frames.usable)
-    places = [i for i, s in enumerate(made.dataset.samples) if s.split == "val" and i in usable]
+    places = made.batches.frames.part("val")
     if not places:
         return
-    truths = made.dataset.choose(list(places)).truths()
+    truths = made.dataset.choose(places).truths()
     tensors = asked(bundle, made, places)
     if made.views.tta != "none" and made.recipe.origin.get("tta") != "you" and plain is not None:
         metric = next(iter(made.task.metrics().values()))
@@ -108,10 +106,9 @@ def _whole(made: Ready) -> torch.nn.Module:
         )  # fmt: skip
 
 
-def train_score(made: Ready, machine: Machine, dataset: Dataset, most: int = 2000) -> tuple[float, dict[str, float]] | None:
+def train_score(made: Ready, most: int = 2000) -> tuple[float, dict[str, float]] | None:
     """The judged networks on a part of what they learned from, not varied: for the verdict on over- and underfitting."""
-    usable = set(made.batches.frames.usable)
-    score = validator(made.task, dataset, usable, made.batches, made.views, "train", most)
+    score = validator(made.task, made.batches, made.views, "train", most)
     return score(made.players.nets) if score else None
 
 
@@ -131,7 +128,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
         bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in scores.items()}}
         watch.end(say("train.scoring"))
     rows = list(run.rows())
-    seen = train_score(made, machine, made.dataset)
+    seen = train_score(made)
     words = verdict(rows, seen[0] if seen else None)
     bundle.card["notes"] = notes
     trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes, facts.where)

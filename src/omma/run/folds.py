@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 from omma.answers.answer import Answer
@@ -12,6 +13,7 @@ from omma.data.split import folds as make_folds
 from omma.data.split import split as split_parts
 from omma.engine.predicting import answered
 from omma.errors import OmmaError
+from omma.progress import Unrepeated
 from omma.recipe import Recipe
 from omma.report.evaluation import score
 from omma.report.run import write_report
@@ -31,17 +33,19 @@ def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None
     Raises:
         OmmaError: fewer than 2 folds.
     """
-    watch = scene.watch
     if count < 2:
         raise OmmaError(say("train.bad_folds", folds=count))
-    run = RunFolder.create(out, course.slug(scene.data))
+    watch = Unrepeated(scene.watch)
+    scene = replace(scene, watch=watch)
+    path = str(RunFolder.create(out, course.slug(scene.data)).path) if scene.machine.is_first else None
+    run = RunFolder(Path(scene.machine.agree(path)))
     near = near_of(dataset, watch)
     predictions: list[Answer] = []
     samples: list[Sample] = []
     for place, fold in enumerate(make_folds(dataset, count, recipe.seed, watch, recipe.val, near)):
         watch.say(say("train.fold", fold=place + 1, folds=count))
         sub = RunFolder(run.path / "folds" / f"{place + 1}")
-        sub.path.mkdir(parents=True)
+        sub.path.mkdir(parents=True, exist_ok=scene.machine.world > 1)
         course.begin(sub, fold, copy.deepcopy(recipe), None, scene, (place + 1) / (count + 1))
         held = fold.part("test")
         said = answered(open_bundle(sub.path), held, watch)

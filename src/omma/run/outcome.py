@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from omma.words import language, number, say
+from omma.words import language, metric, number, say
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Outcome:
         lines = []
         for name, score in list(self.scores.items())[:4]:
             text = f"{number(score['value'])} [{number(score['low'])}, {number(score['high'])}]"
-            lines.append(say("train.result", metric=name, score=text, n=score["n"], split=self.split))
+            lines.append(say("train.result", metric=metric(name), score=text, n=score["n"], split=self.split))
         lines += [self.verdict["text"][language()], *self.notes, say("train.ended", minutes=self.seconds / 60)]
         if self.report:
             lines.append(say("train.report", path=self.report))

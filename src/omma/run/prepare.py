@@ -102,8 +102,7 @@ def ready(
             raise DataError(
                 say("train.too_many_refused", count=len(frames.refused), share=f"{share:.1%}"), dataset.root, say("train.too_many_fix")
             )
-    usable = set(frames.usable)
-    train = [i for i, s in enumerate(dataset.samples) if s.split == "train" and i in usable]
+    train = frames.part("train")
     if len(train) < 2:
         raise DataError(say("train.too_few", count=len(train)), dataset.root)
     if recipe.optimizer == "gd":
@@ -113,7 +112,7 @@ def ready(
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
-    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, dataset, usable, batches, views))
+    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, batches, views))
 
 
 def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bundles.Bundle | None) -> Views:
@@ -164,28 +163,34 @@ def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
 def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
     """The earlier model's shape becomes this run's, unless a person says otherwise."""
     recipe.put("bundle", model=start.card["model"], size=start.views.size, channels=start.views.channels, fit=start.views.fit)
-    if recipe.model != start.card["model"]:
-        raise OmmaError(say("train.other_model", here=recipe.model, there=start.card["model"]), str(start.path))
     for key, value in start.card.get("model_settings", {}).items():
         recipe.model_settings.setdefault(key, value)
         recipe.origin.setdefault(f"model.{key}", "bundle")
 
 
-def validator(
-    task: Task, dataset: Dataset, usable: set[int], batches: Batches, views: Views, split: str = "val", most: int | None = None,
-) -> Validate | None:  # fmt: skip
+def same_model(recipe: Recipe, start: bundles.Bundle) -> None:
+    """Refuse to go on from an earlier model with a network of another name.
+
+    Raises:
+        OmmaError: they differ.
+    """
+    if recipe.model != start.card["model"]:
+        raise OmmaError(say("train.other_model", here=recipe.model, there=start.card["model"]), str(start.path))
+
+
+def validator(task: Task, batches: Batches, views: Views, split: str = "val", most: int | None = None) -> Validate | None:
     """Scores networks on one part, not averaged over views; None where the part is empty. The first metric decides, the mean loss is told
     beside it.
 
     Args:
         most: look at so many pictures at most, evenly chosen.
     """
-    places = [i for i, s in enumerate(dataset.samples) if s.split == split and i in usable]
+    places = batches.frames.part(split)
     if most is not None and len(places) > most:
         places = places[:: len(places) // most][:most]
     if not places:
         return None
-    truths = dataset.choose(list(places)).truths()
+    truths = batches.dataset.choose(places).truths()
     first, metric = next(iter(task.metrics().items()))
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:

@@ -20,7 +20,7 @@ from omma.run.folder import RunFolder
 from omma.run.folds import cross_validate
 from omma.run.near import near_of
 from omma.run.outcome import Outcome
-from omma.run.prepare import from_bundle
+from omma.run.prepare import from_bundle, same_model
 from omma.words import say
 
 
@@ -42,6 +42,8 @@ def start(
     if recipe_file:
         recipe.read(Path(recipe_file))
     recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
+    if parent is not None:
+        same_model(recipe, parent)
     labelled(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)

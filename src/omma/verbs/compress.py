@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omma.errors import DataError, NotMeaningful, OmmaError, Refused
 from omma.progress import Watch
-from omma.words import say
+from omma.words import metric, say
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -67,7 +67,7 @@ class Compressed:
             say("compress.size", method=self.method, before=self.size[0] / 1e6, after=self.size[1] / 1e6),
             say("compress.speed", before=before.many, after=after.many, old=before.runtime, new=after.runtime,
                 ratio=after.many / before.many, one=after.one / before.one),
-            say("compress.score", metric=judged.metric, before=judged.before, after=judged.after, change=-judged.drop,
+            say("compress.score", metric=metric(judged.metric), before=judged.before, after=judged.after, change=-judged.drop,
                 part=say("compress.held_out" if self.held_out else "compress.validation"), n=judged.after.n),
             *([] if self.held_out else [say("compress.nothing_held_out")]),
             say("compress.written", out=self.bundle),

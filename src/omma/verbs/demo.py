@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omma.progress import Watch
-from omma.words import say
+from omma.words import metric, say
 
 if TYPE_CHECKING:
     from omma.data.sample import Dataset
@@ -37,7 +37,7 @@ class Tour:
     def lines(self) -> list[str]:
         name, score = next(iter(self.trained.scores.items()))
         shown = {key: f"{100 * score[key]:.1f}" for key in ("value", "low", "high")}
-        lines = [say("demo.score", metric=name, **shown, n=score["n"]), ""]
+        lines = [say("demo.score", metric=metric(name), **shown, n=score["n"]), ""]
         for row in self.predictions:
             sure = f"{row['probability']:.1%}"
             lines.append(say("demo.predicted", path=row["path"], label=row["label"], sure=sure, truth=row["truth"]))

@@ -204,6 +204,7 @@ def _list(what: str) -> Card:
             rows += [
                 (f"task.{key} ({task})", f"[{_like(default)}] · {_about(task, key, help)}") for key, (default, help) in settings.items()
             ]
+        rows.append(("model.…", say("show.model_settings")))
     else:
         rows = [(name, catalog.caption(what, name)) for name in catalog.names(what)]
         if what == "models":
