@@ -17,12 +17,12 @@ import time
 from _table import report
 
 
-def runs(data: str, seeds: int, keep: str | None, words: list[str], **flags: str) -> list[dict]:
+def runs(data: str, seeds: range, keep: str | None, words: list[str], **flags: str) -> list[dict]:
     """Whole runs, from the command's start to the bundle; `keep` is the folder that holds them afterwards."""
     from omma.verbs.train import train
 
     rows = []
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as folder:
             start = time.monotonic()
             told = train(data, *words, seed=seed, out=f"{keep or folder}/cifar10-{seed}", **flags)
@@ -119,13 +119,15 @@ def main() -> None:
     words.add_argument("--epochs", type=float, default=16)
     words.add_argument("--seeds", type=int, default=3)
     words.add_argument("--keep", help="a folder for the runs")
+    words.add_argument("--first", type=int, default=0, help="the first seed, to go on with what was cut off")
     args = words.parse_args()
+    seeds = range(args.first, args.first + args.seeds)
     if args.what == "throughput":
         rows = throughput()
     elif args.what == "default":
-        rows = runs(args.data, args.seeds, args.keep, [], budget=f"{args.seconds}s")
+        rows = runs(args.data, seeds, args.keep, [], budget=f"{args.seconds}s")
     else:
-        rows = runs(args.data, args.seeds, args.keep, ["val=0", "evals=1"], preset="best", budget=f"{args.epochs} epochs")
+        rows = runs(args.data, seeds, args.keep, ["val=0", "evals=1"], preset="best", budget=f"{args.epochs} epochs")
     report(f"cifar10_{args.what}", rows, **vars(args))
 
 
