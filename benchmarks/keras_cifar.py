@@ -86,13 +86,14 @@ def main() -> None:
     words.add_argument("--epochs", type=int, default=10)
     words.add_argument("--seeds", type=int, default=3)
     words.add_argument("--keras-seeds", type=int, help="fewer seeds for their side, beside the first of ours")
+    words.add_argument("--first", type=int, default=0, help="the first seed, to go on with what was cut off")
     args = words.parse_args()
     table = []
     for kind in args.kind:
         told: dict[str, list] = {"omma": [], "keras": []}
-        for seed in range(args.seeds):
+        for seed in range(args.first, args.first + args.seeds):
             commands = {"omma": [sys.executable, "-c", OURS, args.data, kind, str(args.epochs), str(seed)]}
-            if args.keras and args.peer and seed < (args.seeds if args.keras_seeds is None else args.keras_seeds):
+            if args.keras and args.peer and seed - args.first < (args.seeds if args.keras_seeds is None else args.keras_seeds):
                 commands["keras"] = [args.keras, args.peer, kind, "--epochs", str(args.epochs), "--seed", str(seed), "--data", args.data]
             for name, rows in in_turns(commands, args.epochs).items():
                 told[name].append(rows)
