@@ -71,6 +71,20 @@ def test_without_a_font_there_is_a_numbered_legend_and_no_empty_box(picture, mon
     draw._font.cache_clear()
 
 
+def test_letters_pillow_has_not_are_never_empty_boxes(picture, monkeypatch):
+    """Pillow's own font has hardly more than ASCII; what it lacks must be drawn with another font, or stand as a number."""
+    monkeypatch.setattr(draw, "cjk_font", lambda: None)
+    assert draw.legend(["Größe", "café", "dog", "µm", "مرحبا"]) == {"#1": "Größe", "#2": "café", "#3": "µm", "#4": "مرحبا"}
+    assert draw.legend(["a b-c…", "98% ± 2 · #1 (x), y/z_0 'q'"]) == {}
+    assert not np.array_equal(draw.banner(picture, ["Größe"]), draw.banner(picture, ["Gr  e"]))
+
+
+def test_letters_no_font_here_has_are_numbers_even_where_chinese_is_drawn():
+    if draw.cjk_font() is None:
+        pytest.skip("no font with 中文 on this system")
+    assert draw.legend(["Größe", "中文", "\U0010fffd"]) == {"#1": "\U0010fffd"}
+
+
 def test_every_answer_draws_itself(picture):
     shares = np.array([0.9, 0.1])
     answers = [

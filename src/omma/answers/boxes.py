@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
 from omma.answers.answer import Answer
+
+if TYPE_CHECKING:
+    from omma.answers._marks import Colour, Sheet
+
+# Two boxes with this intersection over union are the same one.
+SAME = 0.99
 
 
 def _none() -> np.ndarray:
@@ -25,6 +31,8 @@ class Boxes(Answer):
         boxes: (N, 4) float64, corners x1, y1, x2, y2 in pixels of the upright original; (0, 0) is the top left corner of the first pixel.
         probabilities: (N,) float32, 0–1 (prediction only).
         ignored: (N,) bool, objects that count neither as found nor as missed: crowds, "difficult" (truth only).
+        classes: every class name, in the model's order, so that a class has one colour and one number on every picture; may be left out.
+        floor: objects less probable than this were left out, by a threshold or for want of places (prediction only).
     """
 
     width: int
@@ -33,26 +41,121 @@ class Boxes(Answer):
     boxes: np.ndarray = field(default_factory=_none)
     probabilities: np.ndarray | None = None
     ignored: np.ndarray | None = None
+    classes: Sequence[str] = field(default=(), kw_only=True)
+    floor: float = field(default=0.0, kw_only=True)
     kind: ClassVar[str] = "boxes"
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    def keep(self, where: np.ndarray) -> Self:
+        """A copy with only some objects.
+
+        Args:
+            where: (N,) bool, or places of objects in the order wanted.
+        """
+        places = places_of(where)
+        sure, aside = (None if one is None else one[places] for one in (self.probabilities, self.ignored))
+        return replace(self, labels=[self.labels[i] for i in places], boxes=self.boxes[places], probabilities=sure, ignored=aside)
+
     def json(self) -> dict[str, Any]:
-        """{"width", "height", "boxes": [{"label", "probability", "box": [x1, y1, x2, y2], "ignored": true}]}; the last where so."""
-        return {"width": self.width, "height": self.height, "boxes": [self._row(place) for place in range(len(self))]}
+        """{"width", "height", "boxes": [{"label", "probability", "box": [x1, y1, x2, y2], "ignored": true}]}; the last where so.
+
+        A prediction without objects has "probabilities": [] beside, which tells it from a truth without objects.
+        """
+        rows = [self._row(place) for place in range(len(self))]
+        found = {"width": self.width, "height": self.height, "boxes": rows}
+        return found if rows or self.probabilities is None else found | {"probabilities": []}
 
     def _row(self, place: int) -> dict[str, Any]:
         row: dict[str, Any] = {"label": self.labels[place]}
         if self.probabilities is not None:
             row["probability"] = round(float(self.probabilities[place]), 6)
-        row["box"] = [round(float(value), 3) for value in self.boxes[place]]
+        row["box"] = [round(float(value), 3) + 0.0 for value in self.boxes[place]]
         return row | ({"ignored": True} if self.ignored is not None and self.ignored[place] else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         rows = data["boxes"]
-        sure = np.array([row["probability"] for row in rows], np.float32) if rows and "probability" in rows[0] else None
+        predicted = "probability" in rows[0] if rows else "probabilities" in data
+        sure = np.array([row["probability"] for row in rows], np.float32) if predicted else None
         aside = np.array([bool(row.get("ignored")) for row in rows]) if any(row.get("ignored") for row in rows) else None
         corners = np.array([row["box"] for row in rows], float).reshape(-1, 4)
         return cls(data["width"], data["height"], [row["label"] for row in rows], corners, sure, aside)
+
+    def draw(self, picture: np.ndarray) -> np.ndarray:
+        """Each object in its class's colour with its name beside it; where names would hide the picture, below it with their number."""
+        from omma.answers import _marks, draw
+
+        sheet = _marks.Sheet(picture, self.width, self.height)
+        if not len(self):
+            return draw.banner(sheet.canvas, ["-"])
+        names = list(dict.fromkeys([*self.classes, *sorted(set(self.labels))]))
+        shades = _marks.palette(names)
+        aside = self._aside()
+        colours = [_marks.GREY if out else shades[label] for label, out in zip(self.labels, aside, strict=True)]
+        self._paint(sheet, colours)
+        # The surest objects choose the places of their captions first.
+        order = np.argsort(-self.probabilities, kind="stable") if self.probabilities is not None else np.arange(len(self))
+        sure = [""] * len(self) if self.probabilities is None else [f"{share:.0%}" for share in self.probabilities]
+        full = [draw.by_number(f"{label} {share}".strip(), names) for label, share in zip(self.labels, sure, strict=True)]
+        texts = next((one for one in (full, sure) if any(one) and sheet.room(one, self.boxes)), None)
+        silent = len(self)
+        if texts is not None:
+            silent = sheet.captions(self.boxes[order], [texts[i] for i in order], [colours[i] for i in order])
+        if texts is full and not silent:
+            return sheet.canvas
+        count = {name: sum(one == name and not out for one, out in zip(self.labels, aside, strict=True)) for name in names}
+        return sheet.legend([(shades[name], draw.by_number(f"{name} {n}", names)) for name, n in count.items() if n])
+
+    def _paint(self, sheet: Sheet, colours: Sequence[Colour]) -> None:
+        sheet.frames(self.boxes, colours)
+
+    def _aside(self) -> np.ndarray:
+        return np.zeros(len(self), bool) if self.ignored is None else self.ignored
+
+    def same(self, other: Answer, tolerance: float = 1e-3) -> bool:
+        """Whether every object of one side is matched, one to one and whatever their order, with one of the other.
+
+        A match has the same class, an IoU of at least 0.99 and a probability within `tolerance`. A predicted object may lack its match
+        where its probability is within `tolerance` of `floor`: the other side's may just have fallen below.
+        """
+        if not isinstance(other, Boxes) or other.kind != self.kind or (other.width, other.height) != (self.width, self.height):
+            return False
+        pairs = self._alike(other, tolerance)
+        floor, mine, theirs = max(self.floor, other.floor), np.ones(len(self), bool), np.ones(len(other), bool)
+        if self.probabilities is not None and other.probabilities is not None:
+            pairs &= np.abs(np.subtract.outer(self.probabilities.astype(float), other.probabilities)) <= tolerance
+            mine, theirs = (~(np.asarray(one.probabilities) <= floor + tolerance) for one in (self, other))
+        # One matching serves both sides as soon as each side has one of its own (Mendelsohn & Dulmage 1958).
+        return _all_matched(pairs[mine]) and _all_matched(pairs[:, theirs].T)
+
+    def _alike(self, other: Any, tolerance: float) -> np.ndarray:
+        """(N, M) bool, which objects have the same class and place; nothing said of probabilities."""
+        code = {name: i for i, name in enumerate({*self.labels, *other.labels})}
+        mine, theirs = (np.array([code[name] for name in one.labels], int) for one in (self, other))
+        return (mine[:, None] == theirs) & (self._aside()[:, None] == other._aside()) & (overlaps(self.boxes, other.boxes) >= SAME)
+
+
+def places_of(where: np.ndarray) -> np.ndarray:
+    """Places of what is kept: of True in a (N,) bool, else `where` itself."""
+    where = np.asarray(where)
+    return np.flatnonzero(where) if where.dtype == bool else where.astype(int)
+
+
+def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(A, B) intersection over union of (A, 4) and (B, 4) corners; of two boxes without area 1 where they are equal, else 0."""
+    low, high = np.maximum(a[:, None, :2], b[None, :, :2]), np.minimum(a[:, None, 2:], b[None, :, 2:])
+    common = (high - low).clip(0).prod(2)
+    union = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1) - common
+    return np.where(union > 0, common / np.where(union > 0, union, 1), (a[:, None] == b).all(2))
+
+
+def _all_matched(pairs: np.ndarray) -> bool:
+    """Whether each row of (N, M) bool can have a column of its own."""
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import maximum_bipartite_matching
+
+    if not pairs.any(1).all():
+        return False
+    return not len(pairs) or bool((maximum_bipartite_matching(csr_matrix(pairs), "column") >= 0).all())

@@ -54,14 +54,14 @@ def banner(picture: np.ndarray, lines: Sequence[str], names: Sequence[str] = ())
     width = picture.shape[1]
     # About 26 letters in a row, and never smaller than 12 pixels.
     height = int(np.clip(width / 15, 12, 64))
-    lines = [_by_number(line, names) for line in lines]
+    lines = [by_number(line, names) for line in lines]
     shown = [number if (number := _numbers(lines).get(line)) else line for line in lines]
-    font = _font(height, any(not _plain(line) for line in shown))
+    font = font_for(height, shown)
     gap = max(3, height // 3)
     strip = Image.new("RGB", (width, gap + len(shown) * (height + gap)), (20, 22, 26))
     pen = ImageDraw.Draw(strip)
     for row, line in enumerate(shown):
-        pen.text((gap, gap + row * (height + gap)), _fit(line, font, width - 2 * gap), (245, 246, 248), font=font, anchor="lt")
+        pen.text((gap, gap + row * (height + gap)), shorten(line, font, width - 2 * gap), (245, 246, 248), font=font, anchor="lt")
     return np.concatenate([picture, np.asarray(strip)])
 
 
@@ -139,12 +139,12 @@ def _cell(picture: np.ndarray, side: int) -> np.ndarray:
 
 def _numbers(lines: Sequence[str]) -> dict[str, str]:
     """line → `#n` for the lines that cannot be drawn here."""
-    if cjk_font() is not None:
-        return {}
-    return {line: f"#{place}" for place, line in enumerate(dict.fromkeys(x for x in lines if not _plain(x)), 1)}
+    wide = cjk_font()
+    lost = (line for line in lines if not _plain(line) and (wide is None or not all(_has(wide, letter) for letter in line)))
+    return {line: f"#{place}" for place, line in enumerate(dict.fromkeys(lost), 1)}
 
 
-def _by_number(line: str, names: Sequence[str]) -> str:
+def by_number(line: str, names: Sequence[str]) -> str:
     """A line whose leading name cannot be drawn here, with the name's number in its place."""
     found = [(name, number) for name, number in _numbers(names).items() if line == name or line.startswith(name + " ")]
     if not found:
@@ -154,11 +154,18 @@ def _by_number(line: str, names: Sequence[str]) -> str:
 
 
 def _plain(line: str) -> bool:
-    """Whether Pillow's own font has every letter (Latin, Greek and Cyrillic of Aileron)."""
-    return all(ord(letter) < 0x250 or letter in "–—…±×·" for letter in line)
+    """Whether Pillow's own font, a few letters beyond ASCII, has every letter."""
+    return all(_has(None, letter) for letter in line)
 
 
-def _fit(line: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+@cache
+def _has(path: Path | None, letter: str) -> bool:
+    """Whether a font file (None: Pillow's own font) has a letter: what it has not, it draws as it draws what nobody may define."""
+    font = _opened(path, 16)
+    return letter.isspace() or bytes(font.getmask(letter)) != bytes(font.getmask("\U0010ffff"))
+
+
+def shorten(line: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     """The line, shortened in the middle until it is at most `width` pixels wide."""
     if font.getlength(line) <= width:
         return line
@@ -174,9 +181,17 @@ def _short(line: str, kept: int) -> str:
     return line[: kept - tail] + "…" + line[len(line) - tail :] if kept < len(line) else line
 
 
+def font_for(size: int, lines: Sequence[str]) -> ImageFont.FreeTypeFont:
+    """A font of `size` pixels that has every letter of `lines`, as far as this system has one."""
+    return _font(size, any(not _plain(line) for line in lines))
+
+
 @cache
 def _font(size: int, wide: bool) -> ImageFont.FreeTypeFont:
-    path = cjk_font() if wide else None
+    return _opened(cjk_font() if wide else None, size)
+
+
+def _opened(path: Path | None, size: int) -> ImageFont.FreeTypeFont:
     if path is not None:
         return ImageFont.truetype(str(path), size)
     plain = ImageFont.load_default(size)

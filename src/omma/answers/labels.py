@@ -47,7 +47,7 @@ class Labels(Answer):
 
         shares = {} if self.probabilities is None else dict(zip(self.classes, self.probabilities, strict=True))
         lines = [f"{name} {shares[name]:.0%}" if name in shares else name for name in self.labels]
-        return draw.banner(picture, lines or ["–"], self.classes)
+        return draw.banner(picture, lines or ["-"], self.classes)
 
     def same(self, other: Answer, tolerance: float = 1e-3) -> bool:
         if not isinstance(other, Labels):
