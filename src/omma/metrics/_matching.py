@@ -51,6 +51,18 @@ class Objects:
         """Only these rows, in this order."""
         return Objects(*(getattr(self, name)[rows] for name in self.__slots__))
 
+    def sorted(self, by_score: bool = True) -> Objects:
+        """By picture and class, then by falling score (truths: as they came); equal ones stay in order."""
+        return self.take(np.lexsort((-self.score, self.label, self.picture) if by_score else (self.label, self.picture)))
+
+    def groups(self) -> np.ndarray:
+        """(n,) int64: one number for each class in each picture, rising where the rows are sorted."""
+        return self.picture * (self.label.max(initial=0) + 1) + self.label
+
+    def ranks(self) -> np.ndarray:
+        """(n,) int64: how many of the same picture and class stand before each, in sorted rows."""
+        return _steps(self.groups())
+
 
 @dataclass(slots=True)
 class Matches:
@@ -100,15 +112,45 @@ def match(
         area: (n,) areas of an answer's objects in square pixels; default: of the boxes.
     """
     assert len(predictions) == len(truths), "one prediction a picture"
-    predicted, true = _objects(predictions, names, area, MOST), _objects(truths, names, area)
+    predicted, true = _objects(predictions, names, area).sorted(), _objects(truths, names, area).sorted(by_score=False)
+    return decide(predicted.take(np.flatnonzero(predicted.ranks() < MOST)), true, Asked(predictions, truths, overlap))
+
+
+@dataclass(slots=True)
+class Asked:
+    """The answers behind some objects, and how the IoU of two of them is found (None: from their boxes)."""
+
+    predictions: Sequence[Any]
+    truths: Sequence[Any]
+    overlap: Overlap | None = None
+
+    def near(self, predicted: Objects, true: Objects, least: float = IOUS[0]) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Pairs of the same picture and class with an IoU of at least `least`: rows of `predicted`, rows of `true`, IoU (all (P,)).
+
+        They come in parts, each with all pairs of its groups; predictions and truths are sorted by picture and class.
+        """
+        for spans in _parts(_spans(predicted, true)):
+            yield _near_boxes(predicted, true, spans, least) if self.overlap is None else self._near(predicted, true, spans, least)
+
+    def _near(self, predicted: Objects, true: Objects, spans: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        assert self.overlap is not None
+        found: list[tuple[np.ndarray, ...]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
+        for first, size, their_first, their_size in spans:
+            mine, theirs = slice(first, first + size), slice(their_first, their_first + their_size)
+            prediction, truth = (answers[predicted.picture[first]] for answers in (self.predictions, self.truths))
+            iou = self.overlap(prediction, truth, predicted.place[mine], true.place[theirs], true.ignored[theirs])
+            i, j = np.nonzero(iou >= least)
+            found.append((first + i, their_first + j, iou[i, j]))
+        rows, columns, iou = (np.concatenate(side) for side in zip(*found, strict=True))
+        return rows, columns, iou
+
+
+def decide(predicted: Objects, true: Objects, asked: Asked) -> Matches:
+    """`match` of objects that are already sorted (see `Objects`)."""
     counts, outside = ~_outside(true) & ~true.ignored[:, None], _outside(predicted)
     outcome = np.repeat(np.where(outside, np.int8(-1), np.int8(0))[:, :, None], len(IOUS), axis=2)
-    result = Matches(len(truths), predicted, true, outcome, counts, np.full(len(predicted), -1))
-    for spans in _parts(_spans(_groups(predicted, names), _groups(true, names))):
-        if overlap is None:
-            pairs = near(predicted, true, spans, IOUS[0])
-        else:
-            pairs = _asked(overlap, predictions, truths, predicted, true, spans)
+    result = Matches(len(asked.truths), predicted, true, outcome, counts, np.full(len(predicted), -1))
+    for pairs in asked.near(predicted, true):
         _choose(result, *pairs)
     return result
 
@@ -117,7 +159,7 @@ def _same(kept: list[Any], given: Sequence[Any]) -> bool:
     return len(kept) == len(given) and all(a is b for a, b in zip(kept, given, strict=True))
 
 
-def _objects(answers: Sequence[Any], names: Sequence[str], area: Area | None, most: int | None = None) -> Objects:
+def _objects(answers: Sequence[Any], names: Sequence[str], area: Area | None) -> Objects:
     number = {name: i for i, name in enumerate(names)}
     sizes = np.array([len(answer) for answer in answers], int)
     total = int(sizes.sum())
@@ -129,15 +171,8 @@ def _objects(answers: Sequence[Any], names: Sequence[str], area: Area | None, mo
     score = _joined([ones[: len(a)] if a.probabilities is None else a.probabilities for a in answers], (0,))
     ignored = _joined([zeros[: len(a)] if a.ignored is None else a.ignored for a in answers], (0,)).astype(bool)
     areas = box[:, 2] * box[:, 3] if area is None else _joined([area(answer) for answer in answers], (0,))
-    picture = np.repeat(np.arange(len(answers)), sizes)
-    place = np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    order = np.lexsort((-score, label, picture)) if most is not None else np.lexsort((label, picture))
-    rows = Objects(picture, label, place, box, score, ignored, areas).take(order)
-    if most is None:
-        return rows
-    starts = np.flatnonzero(np.diff(rows.picture * len(names) + rows.label, prepend=-1))
-    rank = np.arange(total) - np.repeat(starts, np.diff(starts, append=total))
-    return rows.take(np.flatnonzero(rank < most)) if (rank >= most).any() else rows
+    picture, place = np.repeat(np.arange(len(answers)), sizes), np.arange(total) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return Objects(picture, label, place, box, score, ignored, areas)
 
 
 def _joined(rows: list[Any], empty: tuple[int, ...]) -> np.ndarray:
@@ -150,16 +185,25 @@ def _outside(objects: Objects) -> np.ndarray:
     return (objects.area[:, None] < low) | (objects.area[:, None] > high)
 
 
-def _groups(objects: Objects, names: Sequence[str]) -> np.ndarray:
-    return objects.picture * len(names) + objects.label
+def _runs(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where each run of equal keys begins, and how long it is."""
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    return first, np.diff(first, append=len(keys))
 
 
-def _spans(predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
+def _steps(keys: np.ndarray) -> np.ndarray:
+    """How many equal keys stand right before each: 0, 1, 2 … in every run."""
+    first, size = _runs(keys)
+    return np.arange(len(keys)) - np.repeat(first, size)
+
+
+def _spans(predicted: Objects, true: Objects) -> np.ndarray:
     """(S, 4): first prediction, how many, first truth, how many; of every group (one class in one picture) that has both."""
-    first, their_first = (np.flatnonzero(np.diff(keys, prepend=-1)) for keys in (predicted, true))
-    sizes, their_sizes = np.diff(first, append=len(predicted)), np.diff(their_first, append=len(true))
-    _, a, b = np.intersect1d(predicted[first], true[their_first], assume_unique=True, return_indices=True)
-    return np.stack([first[a], sizes[a], their_first[b], their_sizes[b]], axis=1)
+    classes = max(predicted.label.max(initial=0), true.label.max(initial=0)) + 1
+    keys, others = (objects.picture * classes + objects.label for objects in (predicted, true))
+    (first, size), (their_first, their_size) = _runs(keys), _runs(others)
+    _, a, b = np.intersect1d(keys[first], others[their_first], assume_unique=True, return_indices=True)
+    return np.stack([first[a], size[a], their_first[b], their_size[b]], axis=1)
 
 
 def _parts(spans: np.ndarray) -> Iterator[np.ndarray]:
@@ -168,8 +212,8 @@ def _parts(spans: np.ndarray) -> Iterator[np.ndarray]:
     yield from np.split(spans, np.flatnonzero(np.diff(part)) + 1) if len(spans) else ()
 
 
-def near(predicted: Objects, true: Objects, spans: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of a prediction and a truth of the same span whose boxes have an IoU of at least `least`: rows, rows, IoU (all (P,))."""
+def _near_boxes(predicted: Objects, true: Objects, spans: np.ndarray, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `Asked.near`, of these spans, by their boxes."""
     # Padding is a row of its own at the end, far to one side.
     mine = np.concatenate([predicted.box, [[1e300, 0, 0, 0]]])
     theirs = np.concatenate([true.box, [[-1e300, 0, 0, 0]]])
@@ -223,18 +267,6 @@ def _tables(spans: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
             )
 
 
-def _asked(overlap: Overlap, predictions, truths, predicted: Objects, true: Objects, spans: np.ndarray):
-    """As `near`, one group after the other."""
-    found: list[tuple[np.ndarray, ...]] = [(np.zeros(0, int), np.zeros(0, int), np.zeros(0))]
-    for first, size, their_first, their_size in spans:
-        mine, theirs = slice(first, first + size), slice(their_first, their_first + their_size)
-        picture = predicted.picture[first]
-        iou = overlap(predictions[picture], truths[picture], predicted.place[mine], true.place[theirs], true.ignored[theirs])
-        i, j = np.nonzero(iou >= IOUS[0])
-        found.append((first + i, their_first + j, iou[i, j]))
-    return tuple(np.concatenate(side) for side in zip(*found, strict=True))
-
-
 def _choose(matches: Matches, rows: np.ndarray, columns: np.ndarray, iou: np.ndarray) -> None:
     """Fill in what the candidates (a prediction, a truth, their IoU ≥ 0.5) decide; each holds all candidates of its group.
 
@@ -249,10 +281,10 @@ def _choose(matches: Matches, rows: np.ndarray, columns: np.ndarray, iou: np.nda
     counts = np.repeat(matches.counts[base], len(IOUS), axis=1)
     free = np.ones_like(counts)
     levels = np.tile(IOUS, len(SIZES))
-    start = np.flatnonzero(np.diff(rows, prepend=-1))
-    size, chooser = np.diff(start, append=len(rows)), rows[start]
+    start, size = _runs(rows)
+    chooser = rows[start]
     outcome = matches.outcome.reshape(-1, len(levels))
-    for turn in _turns(matches.predicted, chooser):
+    for turn in _turns(matches.predicted.groups()[chooser]):
         chosen = np.full((len(turn), len(levels)), -1)
         good = np.zeros(chosen.shape, bool)
         for k in range(size[turn].max()):
@@ -272,11 +304,8 @@ def _choose(matches: Matches, rows: np.ndarray, columns: np.ndarray, iou: np.nda
         matches.partner[chooser[turn]] = np.where(first >= 0, base[first], -1)
 
 
-def _turns(predicted: Objects, chooser: np.ndarray) -> list[np.ndarray]:
-    """Places in `chooser` (rising rows of `predicted`): the first of each group, the second of each group …"""
-    picture, label = predicted.picture[chooser], predicted.label[chooser]
-    fresh = np.append(True, (np.diff(picture) != 0) | (np.diff(label) != 0))
-    begun = np.flatnonzero(fresh)
-    turn = np.arange(len(chooser)) - np.repeat(begun, np.diff(begun, append=len(chooser)))
+def _turns(groups: np.ndarray) -> list[np.ndarray]:
+    """Places of the first of each group, of the second of each group …; groups rise."""
+    turn = _steps(groups)
     order = np.argsort(turn, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(turn[order])) + 1)

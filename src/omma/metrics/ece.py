@@ -32,17 +32,11 @@ class Ece(Metric):
         if not self.several:
             named = indicators(predictions, self.names)
             truth, shares = (truth & named).any(1, keepdims=True), (shares * named).sum(1, keepdims=True)
-        # Bins are open on the left, as in the paper: 0.2 of five bins belongs to the first.
-        bins = np.clip(np.ceil(shares * BINS).astype(int) - 1, 0, BINS - 1)
-        sums = np.zeros((3, len(shares), BINS))
-        rows = np.arange(len(shares))[:, None]
-        for table, values in zip(sums, (shares, truth, np.ones_like(shares)), strict=True):
-            np.add.at(table, (rows, bins), values)
-        return {"stated": sums[0], "happened": sums[1], "count": sums[2]}
+        return binned(shares.ravel(), truth.ravel(), np.repeat(np.arange(len(shares)), shares.shape[1]), len(shares))
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
         gaps = np.abs((records["stated"] - records["happened"]).T @ weights)
-        return gaps.sum(0) / (records["count"].sum(1) @ weights)
+        return ratio(gaps.sum(0), records["count"].sum(1) @ weights)
 
     def figure(self, records: Records) -> dict[str, Any]:
         """The reliability diagram: for each bin the mean stated probability, the share that happened, how many."""
@@ -52,3 +46,11 @@ class Ece(Metric):
             {"stated": float(s), "happened": float(h), "count": int(c)} for s, h, c in zip(stated, happened, count, strict=True) if c > 0
         ]
         return {"kind": "reliability", "bins": bins}
+
+
+def binned(stated: np.ndarray, happened: np.ndarray, picture: np.ndarray, count: int) -> Records:
+    """{"stated", "happened", "count": (count, 15)}: sums by picture and bin of S statements ((S,) each)."""
+    # Bins are open on the left, as in the paper: 0.2 of five bins belongs to the first.
+    cells = picture * BINS + np.clip(np.ceil(stated * BINS).astype(int) - 1, 0, BINS - 1)
+    rows = {"stated": stated, "happened": happened, "count": np.ones(len(stated))}
+    return {key: np.bincount(cells, values, count * BINS).reshape(count, BINS) for key, values in rows.items()}

@@ -218,4 +218,10 @@ def draw(figure: dict) -> list[tuple[Markup, Text]]:
     if kind == "scatter":
         rows = zip(figure["names"], figure["truth"], figure["predicted"], strict=True)
         return [(scatter(truth, predicted, name), both("report.figure.scatter", name=name)) for name, truth, predicted in rows]
+    if kind == "precision_recall":
+        lines = [(both("report.curve.iou", level=level), figure["recall"], row) for level, row in figure["precision"].items()]
+        return [(curves(lines, both("report.axis.recall"), both("report.axis.precision"), 0.0), both("report.figure.precision_recall"))]
+    if kind == "froc":
+        line = ("FROC", figure["rates"], figure["sensitivity"])
+        return [(curves([line], both("report.axis.alarms"), both("report.axis.sensitivity"), 0.0), both("report.figure.froc"))]
     return []

@@ -266,7 +266,7 @@ def _scores(made: Page, evaluation: Evaluation) -> None:
     rows: list[list[Text]] = []
     for key, score in evaluation.scores.items():
         metric = evaluation.metrics[key]
-        share = metric.scale == "share" or key == "ece"
+        share = metric.scale in ("share", "distance")
         top = 1.0 if share else max(score.high if score.high == score.high else score.value, 1e-12)
         meaning = both(f"metrics.means.{key}") if f"means.{key}" in room("en", "metrics") else ""
         name = charts.Markup(f"{charts.words(_names(key))}<small>{charts.words(meaning)}</small>")

@@ -1,0 +1,41 @@
+"""Objects found at the operating threshold: what precision, recall and F1 of objects share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from omma.metrics._matching import Matcher
+from omma.metrics._objects import OfObjects
+from omma.metrics._per_picture import tally
+from omma.metrics.counts import Counted
+from omma.metrics.metric import Records
+
+
+class Found(OfObjects, Counted):
+    """Counts of each class: predictions at or above the threshold, those that are right (IoU ≥ 0.5), truths; mean over the classes.
+
+    Args:
+        names, matcher: as in `OfObjects`.
+        threshold: predictions less probable than this are not shown.
+    """
+
+    def __init__(self, names: Sequence[str], matcher: Matcher | None = None, threshold: float = 0.5) -> None:
+        OfObjects.__init__(self, names, matcher)
+        self.average, self.threshold = "macro", threshold
+
+    def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
+        """{"label", "hit": of the predictions shown and not left out, "true": the classes of the truths that count}."""
+        matched = self.matcher(predictions, truths)
+        outcome = matched.outcome[:, self.size, 0]
+        return self.rows(matched, (matched.predicted.score >= self.threshold) & (outcome >= 0), hit=outcome == 1)
+
+    def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        return self.one(*self._sums(records, weights))
+
+    def _sums(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        size = len(self.names)
+        hits = tally(records["label"], weights, size, records["hit"])
+        return hits, tally(records["label"], weights, size), tally(records["true"], weights, size)

@@ -1,0 +1,51 @@
+"""F1 of objects: the harmonic mean of precision and recall at the operating threshold, and what goes wrong there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from omma.metrics._found import Found
+from omma.metrics._matching import Asked
+from omma.metrics._mistakes import KINDS, mistakes
+from omma.metrics._per_picture import joined, pictures
+from omma.metrics.counts import most_confused
+from omma.metrics.f1 import F1
+from omma.metrics.metric import Gallery, Records
+
+
+class BoxF1(Found, F1):
+    """F1 at the operating threshold; the mean over the classes that occur or are named.
+
+    Its figure is the confusion of the classes with one another and with the background; its galleries are the pictures with most objects
+    missed, invented or badly placed, and with one class taken for another.
+    """
+
+    def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
+        """As `Found.records`, and what `mistakes` tells."""
+        asked = Asked(predictions, truths, self.matcher.overlap)
+        told = mistakes(self.matcher(predictions, truths), asked, self.threshold, len(self.names))
+        return Found.records(self, predictions, truths) | told
+
+    def figure(self, records: Records) -> dict[str, Any]:
+        """The confusion matrix, rows true and columns predicted; the last of each is the background."""
+        return {"kind": "confusion", "names": [*self.names, "background"], "counts": self._confusion(records).tolist()}
+
+    def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
+        pairs, place = joined(records["pairs"]), pictures(records["pairs"])
+        rooms = []
+        for true, named, count in most_confused(self._confusion(records)[:-1, :-1]):
+            where = np.unique(place[(pairs[:, 0] == true) & (pairs[:, 1] == named)])[: most // 2]
+            rooms.append(Gallery("confused", where.tolist(), {"true": self.names[true], "named": self.names[named], "count": count}))
+        for kind in KINDS:
+            order = np.argsort(-records[kind], kind="stable")[:most]
+            if len(where := order[records[kind][order] > 0]):
+                rooms.append(Gallery(kind, where.tolist(), {"count": int(records[kind].sum())}))
+        return rooms
+
+    def _confusion(self, records: Records) -> np.ndarray:
+        size = len(self.names) + 1
+        pairs = joined(records["pairs"]).reshape(-1, 2)
+        return np.bincount(pairs[:, 0] * size + pairs[:, 1], minlength=size * size).reshape(size, size)
