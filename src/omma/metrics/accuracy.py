@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import average, indicators
+from omma.metrics.counts import average, indicators, most_confused
 from omma.metrics.metric import Gallery, Metric, Records
 
 
@@ -32,13 +32,10 @@ class Accuracy(Metric):
         table = self._confusion(records)
         if table is None:
             return []
-        np.fill_diagonal(table, 0)
-        worst = [pair for pair in np.argsort(-table, axis=None, kind="stable")[:3] if table.flat[pair]]
         rooms = []
-        for true, named in (divmod(int(pair), len(self.names)) for pair in worst):
+        for true, named, count in most_confused(table):
             places = np.flatnonzero(records["truth"][:, true] & records["predicted"][:, named])[: most // 2].tolist()
-            values = {"true": self.names[true], "named": self.names[named], "count": int(table[true, named])}
-            rooms.append(Gallery("confused", places, values))
+            rooms.append(Gallery("confused", places, {"true": self.names[true], "named": self.names[named], "count": count}))
         return rooms
 
     def _confusion(self, records: Records) -> np.ndarray | None:

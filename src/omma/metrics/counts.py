@@ -52,6 +52,13 @@ def mean_of_defined(rows: np.ndarray, axis: int = 0) -> np.ndarray:
     return ratio(np.where(known, rows, 0.0).sum(axis), known.sum(axis))
 
 
+def most_confused(table: np.ndarray, most: int = 3) -> list[tuple[int, int, int]]:
+    """The largest cells beside the diagonal of a confusion matrix, as far as they are not 0: (true, named, count) each."""
+    off = table * ~np.eye(len(table), dtype=bool)
+    cells = np.argsort(-off, axis=None, kind="stable")[:most]
+    return [(*divmod(int(cell), len(table)), int(off.flat[cell])) for cell in cells if off.flat[cell]]
+
+
 class Counted(Metric):
     """Precision, recall and F1: from the hits (true positives), the times named and the times true of each class.
 

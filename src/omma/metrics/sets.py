@@ -4,16 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from omma.metrics._masks import areas, overlap
+from omma.metrics._matching import Matcher
+from omma.metrics._pairs import Pairing
 from omma.metrics.accuracy import Accuracy
+from omma.metrics.ap_nuclei import ApNuclei
 from omma.metrics.average_precision import AveragePrecision
+from omma.metrics.average_recall import AverageRecall
 from omma.metrics.balanced_accuracy import BalancedAccuracy
+from omma.metrics.boundary_f1 import BoundaryF1
+from omma.metrics.box_f1 import BoxF1
+from omma.metrics.box_precision import BoxPrecision
+from omma.metrics.box_recall import BoxRecall
 from omma.metrics.brier import Brier
+from omma.metrics.d_ece import DEce
+from omma.metrics.dice import Dice
 from omma.metrics.ece import Ece
 from omma.metrics.f1 import F1
+from omma.metrics.froc import Froc
+from omma.metrics.hd95 import Hd95
 from omma.metrics.log_loss import LogLoss
 from omma.metrics.mae import Mae
+from omma.metrics.mean_ap import MeanAp
 from omma.metrics.metric import Metric
+from omma.metrics.miou import Miou
 from omma.metrics.mse import Mse
+from omma.metrics.pixel_accuracy import PixelAccuracy
+from omma.metrics.pq import Pq
 from omma.metrics.precision import Precision
 from omma.metrics.r2 import R2
 from omma.metrics.recall import Recall
@@ -40,6 +57,36 @@ def multilabel(names: Sequence[str]) -> dict[str, Metric]:
 def regression(names: Sequence[str]) -> dict[str, Metric]:
     """Numbers; R² decides: it has no unit, so several numbers can be averaged."""
     return {"r2": R2(names), "mae": Mae(names), "mse": Mse(names)}
+
+
+def detection(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]:
+    """Boxes; COCO's mAP decides: it needs no threshold. `threshold` is that of what people see: precision, recall, F1 and calibration."""
+    matcher = Matcher(names)
+    ranked: dict[str, Metric] = {"mAP": MeanAp(names, matcher), "AP50": MeanAp(names, matcher, 0.5), "AP75": MeanAp(names, matcher, 0.75)}
+    ranked |= {f"AP_{size}": MeanAp(names, matcher, size=size) for size in ("small", "medium", "large")}
+    ranked |= {f"AR{most}": AverageRecall(names, matcher, most) for most in (1, 10, 100)}
+    return ranked | {"froc": Froc(names, matcher)} | _shown(names, matcher, threshold)
+
+
+def segmentation(names: Sequence[str]) -> dict[str, Metric]:
+    """A class for every pixel; mIoU decides: every class counts the same, however few its pixels."""
+    regions: dict[str, Metric] = {"mIoU": Miou(names), "dice": Dice(names), "dice_picture": Dice(names, "picture")}
+    return regions | {"pixel_accuracy": PixelAccuracy(names), "boundary_f1": BoundaryF1(names), "hd95": Hd95(names)}
+
+
+def instances(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]:
+    """Objects with outlines; mask mAP decides: it needs no threshold. All others are of the objects that people see, as in `detection`."""
+    matcher, pairing = Matcher(names, overlap, areas), Pairing(names, threshold)
+    ranked: dict[str, Metric] = {"mask_mAP": MeanAp(names, matcher)}
+    ranked |= {"mask_AP50": MeanAp(names, matcher, 0.5), "mask_AP75": MeanAp(names, matcher, 0.75)}
+    quality: dict[str, Metric] = {"PQ": Pq(names, "PQ", pairing), "SQ": Pq(names, "SQ", pairing), "RQ": Pq(names, "RQ", pairing)}
+    quality |= {"AP_nuclei": ApNuclei(names, pairing=pairing), "AP_nuclei_50": ApNuclei(names, 1, pairing)}
+    return ranked | quality | _shown(names, matcher, threshold)
+
+
+def _shown(names: Sequence[str], matcher: Matcher, threshold: float) -> dict[str, Metric]:
+    kinds = {"precision": BoxPrecision, "recall": BoxRecall, "f1": BoxF1, "d_ece": DEce}
+    return {key: kind(names, matcher, threshold) for key, kind in kinds.items()}
 
 
 def _averaged(names: Sequence[str]) -> dict[str, Metric]:

@@ -1,0 +1,42 @@
+"""HD95: how far the outlines of a class are apart, all but the worst twentieth of them; in pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from omma.metrics._outlines import OfOutlines, nearest
+from omma.metrics._pixels import foreground
+from omma.metrics.counts import mean_of_defined
+from omma.metrics.metric import Gallery, Records
+
+
+class Hd95(OfOutlines):
+    """The 95th percentile of the distances from one outline to the other, the larger of both directions (Huttenlocher et al. 1993).
+
+    Mean over the pictures where either side shows the class, then over the classes without the background. A class that one side
+    alone shows has no distance: it counts as the picture's diagonal, the most it could be, as leaving it out would reward whoever
+    finds nothing. A region that runs out of the picture ends at the frame, as in MONAI.
+    """
+
+    better = "lower"
+    unit = "px"
+    scale = "positive"
+    frame = True
+
+    def one(self, told: np.ndarray, true: np.ndarray, diagonal: float) -> float:
+        if not len(told) or not len(true):
+            return diagonal
+        return float(max(np.percentile(nearest(a, b), 95) for a, b in ((told, true), (true, told))))
+
+    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
+        return self.both(records, weights)[0]
+
+    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.each(records, weights)
+        return mean_of_defined(rows[foreground(self.names)]), rows
+
+    def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
+        """The pictures whose outlines are furthest from the true ones."""
+        own = mean_of_defined(records["value"][:, foreground(self.names)], axis=1)
+        places = [int(i) for i in np.argsort(-own, kind="stable")[:most] if own[i] > 0]
+        return [Gallery("furthest_outline", places)] if places else []
