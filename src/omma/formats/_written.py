@@ -8,7 +8,7 @@ from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from omma.data.sample import Dataset
-from omma.errors import DiskError
+from omma.errors import DataError, DiskError
 from omma.progress import Watch
 from omma.words import say
 
@@ -57,3 +57,18 @@ def put_pictures(dataset: Dataset, folder: Path, names: list[PurePosixPath], wat
                 Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else to_rgb8(pixels)).save(target)
         except OSError as error:
             raise DiskError(say("formats.not_written", reason=error.strerror or error), target) from None
+
+
+def shape_of(dataset: Dataset, place: int) -> tuple[int, int, int]:
+    """(width, height, channels) of a sample's upright picture, from its header where it is a file; zeros where that cannot be read."""
+    from omma.data.decode import probe
+
+    path = dataset.samples[place].path
+    if path is None:
+        height, width, channels = dataset.picture(place).shape
+        return width, height, channels
+    try:
+        head = probe(path)
+    except DataError:
+        return 0, 0, 0
+    return head.width, head.height, head.channels
