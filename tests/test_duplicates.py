@@ -6,9 +6,9 @@ from PIL import Image
 
 from omma.answers.label import Label
 from omma.data.duplicates import Duplicates, near_duplicates, unite
-from omma.data.exif import taken
 from omma.data.likeness import alike
 from omma.data.looks import Looks, look_over
+from omma.data.readers.exif import taken
 from omma.data.sample import Dataset, Sample
 from scenes import changed, scene
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from omma.data.crew import in_threads
 from omma.data.decode import MAX_BYTES, decode, probe, to_rgb8
-from omma.data.exif import Moment, taken
+from omma.data.readers.exif import Moment, taken
 from omma.data.sample import Dataset
 from omma.errors import DataError
 from omma.progress import Watch
