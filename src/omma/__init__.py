@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "0.1.0"
-__all__ = ["check", "compress", "evaluate", "explain", "export", "open", "predict", "serve", "show", "train"]
+__all__ = ["check", "compress", "convert", "evaluate", "explain", "export", "open", "predict", "serve", "show", "train"]
 
 if TYPE_CHECKING:
     from omma.bundle import open
     from omma.verbs.check import check
     from omma.verbs.compress import compress
+    from omma.verbs.convert import convert
     from omma.verbs.evaluate import evaluate
     from omma.verbs.explain import explain
     from omma.verbs.export import export

@@ -1,0 +1,257 @@
+"""One kind of truth as another — outlines as boxes, masks as objects, objects as counts — with words for what is lost on the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from omma.answers.answer import Answer
+from omma.answers.boxes import Boxes
+from omma.answers.instances import Instances
+from omma.answers.label import Label
+from omma.answers.labels import Labels
+from omma.answers.mask import VOID, Mask
+from omma.answers.numbers import Numbers
+from omma.data.sample import Dataset
+from omma.errors import OmmaError
+from omma.words import say
+
+# The task that each kind of truth proposes.
+TASK = {"label": "classify", "labels": "multilabel", "numbers": "regress", "boxes": "detect", "instances": "instances", "mask": "segment"}
+BACKGROUND = ("background", "_background_", "__background__", "bg", "背景")  # what labelling tools call pixels of no object; ours first
+_NOTHING = frozenset({*BACKGROUND, "void", "unlabelled", "unlabeled", "ignore"})
+TOTAL = "total"
+
+Truths = list[Answer | None]
+Step = tuple[Truths, list[str], list[str]]  # truths, names, what was lost in words
+
+
+def kind_of(dataset: Dataset) -> str | None:
+    """The kind of a dataset's truths; of boxes among outlines `boxes`, which both are; None where nothing is labelled."""
+    return min({sample.truth.kind for sample in dataset.samples if sample.truth is not None}, default=None)
+
+
+def recast(dataset: Dataset, kind: str) -> tuple[Dataset, list[str]]:
+    """The same pictures with another kind of truth, and what was lost or made up, a sentence each.
+
+    Pictures without a truth stay without one; pictures known to hold nothing have an empty truth of the new kind.
+
+    Args:
+        dataset: left as it is.
+        kind: of answer: `boxes`, `instances`, `mask`, `numbers`, `labels` or `label`.
+
+    Raises:
+        OmmaError: nothing is labelled, or such labels do not say what is asked (class names have no places).
+    """
+    have = kind_of(dataset)
+    if have is None:
+        raise OmmaError(say("convert.no_labels"), dataset.root)
+    if have == kind and all(sample.truth is None or sample.truth.kind == kind for sample in dataset.samples):
+        return dataset, []
+    if via := _VIA.get((have, kind)):
+        half, lost = recast(dataset, via)
+        whole, more = recast(half, kind)
+        return whole, lost + more
+    step = _STEPS.get((have, kind))
+    if step is None:
+        raise OmmaError(say("convert.meaningless", have=say(f"convert.kind.{have}"), want=say(f"convert.kind.{kind}")), dataset.root)
+    truths, names, lost = step(dataset)
+    samples = [replace(sample, truth=truth) for sample, truth in zip(dataset.samples, truths, strict=True)]
+    return replace(dataset, samples=samples, names=names, task=TASK[kind]), lost
+
+
+def count_objects(dataset: Dataset) -> int:
+    """How many objects a dataset's truths hold; none where they are of another kind."""
+    return sum(len(sample.truth) for sample in dataset.samples if isinstance(sample.truth, Boxes))
+
+
+def _each(dataset: Dataset, turn: Callable[..., Answer]) -> Truths:
+    return [None if sample.truth is None else turn(sample.truth) for sample in dataset.samples]
+
+
+def _to_boxes(dataset: Dataset) -> Step:
+    """Outlines → their boxes."""
+
+    def turn(truth: Boxes) -> Boxes:
+        return Boxes(truth.width, truth.height, truth.labels, truth.boxes, truth.probabilities, truth.ignored)
+
+    count = sum(len(sample.truth) for sample in dataset.samples if isinstance(sample.truth, Instances))
+    return _each(dataset, turn), dataset.names, [say("convert.outlines", count=count)]
+
+
+def _to_rectangles(dataset: Dataset) -> Step:
+    """Boxes → filled rectangles: every pixel whose centre lies in the box, at least one."""
+    from omma.answers import _rle
+
+    def fill(truth: Boxes, box: np.ndarray) -> str:
+        pixels = np.zeros((truth.height, truth.width), bool)
+        (x1, y1), (x2, y2) = (np.ceil(corner - 0.5).astype(int) for corner in (box[:2], box[2:]))
+        x1, y1 = min(max(x1, 0), truth.width - 1), min(max(y1, 0), truth.height - 1)
+        pixels[y1 : max(y2, y1 + 1), x1 : max(x2, x1 + 1)] = True
+        return _rle.encode(pixels)
+
+    filled = 0
+
+    def turn(truth: Boxes) -> Instances:
+        nonlocal filled
+        if isinstance(truth, Instances):
+            return truth
+        filled += len(truth)
+        counts = [fill(truth, box) for box in truth.boxes]
+        return Instances(truth.width, truth.height, truth.labels, truth.boxes, truth.probabilities, truth.ignored, counts)
+
+    truths = _each(dataset, turn)
+    return truths, dataset.names, [say("convert.rectangles", count=filled)]
+
+
+def _to_mask(dataset: Dataset) -> Step:
+    """Outlines → the class of every pixel: later objects lie above earlier ones, what is ignored is void, the rest is background."""
+    from omma.answers import _rle
+
+    ground = next((name for name in BACKGROUND if name in dataset.names), None)
+    classes = dataset.names if ground else [BACKGROUND[0], *dataset.names]
+    if len(classes) > VOID:
+        raise OmmaError(say("convert.many_classes", count=len(classes), most=VOID), dataset.root)
+    place = {name: number for number, name in enumerate(classes)}
+    seen = Counter[str]()
+
+    def turn(truth: Instances) -> Mask:
+        pixels = np.full((truth.height, truth.width), place[ground or BACKGROUND[0]], np.uint8)
+        taken = np.zeros(pixels.shape, bool)
+        aside = np.zeros(len(truth), bool) if truth.ignored is None else truth.ignored
+        covered = 0
+        for number in np.argsort(~aside, kind="stable"):  # what is ignored lies below everything
+            shape = _rle.decode(truth.counts[number], truth.height, truth.width)
+            value = VOID if aside[number] else place[truth.labels[number]]
+            if not aside[number]:
+                covered += int((taken & shape & (pixels != value)).sum())
+                taken |= shape
+            pixels[shape] = value
+        seen.update(objects=len(truth) - int(aside.sum()), void=int(aside.sum()), covered=covered, pictures=int(covered > 0))
+        return Mask.of(pixels, classes)
+
+    truths = _each(dataset, turn)
+    lost = [say("convert.merged", count=seen["objects"])]
+    lost += [say("convert.overlap", pictures=seen["pictures"], pixels=seen["covered"])] if seen["covered"] else []
+    lost += [say("convert.to_void", count=seen["void"])] if seen["void"] else []
+    lost += [] if ground else [say("convert.background", name=BACKGROUND[0])]
+    return truths, list(classes), lost
+
+
+def _to_regions(dataset: Dataset) -> Step:
+    """The class of every pixel → one object for each connected region (corners touch) that is neither background nor void."""
+    from scipy import ndimage  # comes with scikit-learn
+
+    from omma.answers import _rle
+
+    ground = _ground(dataset.names)
+    seen = Counter[str]()
+
+    def turn(truth: Mask) -> Instances:
+        pixels = truth.pixels
+        labels: list[str] = []
+        boxes: list[tuple[float, ...]] = []
+        counts: list[str] = []
+        for value in np.unique(pixels):
+            if value == VOID or truth.classes[value] in ground:
+                continue
+            regions, _ = ndimage.label(pixels == value, np.ones((3, 3)))
+            for number, (rows, columns) in enumerate(ndimage.find_objects(regions), 1):
+                shape = np.zeros(pixels.shape, bool)
+                shape[rows, columns] = regions[rows, columns] == number
+                labels.append(truth.classes[value])
+                boxes.append((columns.start, rows.start, columns.stop, rows.stop))
+                counts.append(_rle.encode(shape))
+        seen.update(regions=len(labels), void=int((pixels == VOID).any()))
+        return Instances(truth.width, truth.height, labels, np.array(boxes, float).reshape(-1, 4), counts=counts)
+
+    truths = _each(dataset, turn)
+    lost = [say("convert.regions", count=seen["regions"])]
+    lost += [say("convert.ground", names=", ".join(sorted(ground)))] if ground else []
+    lost += [say("convert.void", count=seen["void"])] if seen["void"] else []
+    return truths, [name for name in dataset.names if name not in ground], lost
+
+
+def _to_counts(dataset: Dataset) -> Step:
+    """Objects → how many there are of each class, and of all of them where there are several classes."""
+    total = len(dataset.names) > 1 and TOTAL not in dataset.names
+    names = [*dataset.names, TOTAL] if total else list(dataset.names)
+
+    def turn(truth: Boxes) -> Numbers:
+        count = Counter(_counted(truth))
+        return Numbers({name: float(count[name]) for name in dataset.names} | ({TOTAL: float(count.total())} if total else {}))
+
+    aside = sum(int(s.truth.ignored.sum()) for s in dataset.samples if isinstance(s.truth, Boxes) and s.truth.ignored is not None)
+    lost = [say("convert.counted", count=count_objects(dataset) - aside)]
+    return _each(dataset, turn), names, lost + ([say("convert.uncounted", count=aside)] if aside else [])
+
+
+def _to_present(dataset: Dataset) -> Step:
+    """Anything with classes → which of them a picture shows; background and void are none."""
+    ground = _ground(dataset.names) if kind_of(dataset) == Mask.kind else set()
+    names = [name for name in dataset.names if name not in ground]
+
+    def turn(truth: Answer) -> Labels:
+        shown = set(present(truth))
+        return Labels(tuple(name for name in names if name in shown))
+
+    return _each(dataset, turn), names, [] if kind_of(dataset) == Label.kind else [say("convert.present")]
+
+
+def _to_one(dataset: Dataset) -> Step:
+    """Several classes → the class, where each picture shows exactly one."""
+    odd = [sample.id for sample in dataset.samples if isinstance(sample.truth, Labels) and len(sample.truth.labels) != 1]
+    if odd:
+        raise OmmaError(say("convert.not_one", count=len(odd), names=", ".join(odd[:3])), dataset.root)
+    return _each(dataset, lambda truth: Label(truth.labels[0])), dataset.names, []
+
+
+def present(truth: Answer | None) -> Sequence[str]:
+    """The class names that a truth shows, an object's once for each object; none where it is numbers or not known."""
+    if isinstance(truth, Boxes):
+        return _counted(truth)
+    if isinstance(truth, Mask):
+        counts = np.bincount(truth.pixels.ravel(), minlength=VOID + 1)
+        return [name for name, count in zip(truth.classes, counts, strict=False) if count]
+    if isinstance(truth, Labels):
+        return truth.labels
+    return [truth.label] if isinstance(truth, Label) else []
+
+
+def _counted(truth: Boxes) -> list[str]:
+    """The class of every object that is not to be ignored."""
+    return [label for number, label in enumerate(truth.labels) if truth.ignored is None or not truth.ignored[number]]
+
+
+def _ground(names: Sequence[str]) -> set[str]:
+    """The classes that are no objects: by their names, and 0 where classes are numbers."""
+    numbered = bool(names) and all(name.isdecimal() for name in names)
+    return {name for name in names if name.lower() in _NOTHING or (numbered and int(name) == 0)}
+
+
+_STEPS: dict[tuple[str, str], Callable[[Dataset], Step]] = {
+    ("instances", "boxes"): _to_boxes,
+    ("boxes", "boxes"): _to_boxes,
+    ("boxes", "instances"): _to_rectangles,
+    ("instances", "mask"): _to_mask,
+    ("mask", "instances"): _to_regions,
+    ("boxes", "numbers"): _to_counts,
+    ("instances", "numbers"): _to_counts,
+    ("boxes", "labels"): _to_present,
+    ("instances", "labels"): _to_present,
+    ("mask", "labels"): _to_present,
+    ("label", "labels"): _to_present,
+    ("labels", "label"): _to_one,
+}
+# Roads of several steps: what is lost on each is said.
+_VIA = {
+    ("boxes", "mask"): "instances",
+    ("mask", "boxes"): "instances",
+    ("mask", "numbers"): "instances",
+    ("boxes", "label"): "labels",
+    ("instances", "label"): "labels",
+    ("mask", "label"): "labels",
+}
