@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from omma.checks.conflicts import classes
-from omma.checks.finding import Finding, Seen
+from omma.checks.finding import Finding, Seen, some
 from omma.data.decode import PICTURE_SUFFIXES, hidden
 from omma.data.sample import Dataset
 
@@ -22,28 +22,24 @@ def balance(seen: Seen) -> Iterator[Finding]:
         yield Finding("few", "advice", {"pictures": len(dataset), "want": FEW_ALTOGETHER}, files=[str(dataset.root)])
     if dataset.task is None:
         yield Finding("unlabelled", "advice", places=range(len(dataset)))
-    if not any(classes(sample) for sample in dataset.samples):
-        return
+    if seen.objects or seen.masks or not any(classes(sample) for sample in dataset.samples):
+        return  # of objects and pixels other checks know more
     counts = Counter(dict.fromkeys(dataset.names, 0))
     counts.update(name for sample in dataset.samples for name in classes(sample))
     empty = sorted([name for name in counts if not counts[name]] + _empty_folders(dataset))
     if empty:
-        yield Finding("empty_class", "advice", {"names": _shown(empty)}, files=empty)
+        yield Finding("empty_class", "advice", {"names": some(empty)}, files=empty)
     counts = Counter({name: n for name, n in counts.items() if n})
     if len(counts) == 1:
         yield Finding("one_class", "advice", {"name": next(iter(counts))}, files=list(counts))
     few = sorted((name for name in counts if counts[name] < FEW), key=lambda name: (counts[name], name))
     if few:
-        values = {"want": FEW, "names": _shown([f"{name} ({counts[name]})" for name in few])}
+        values = {"want": FEW, "names": some([f"{name} ({counts[name]})" for name in few])}
         yield Finding("few_in_class", "advice", values, files=few)
     if len(counts) > 1 and (ratio := max(counts.values()) / min(counts.values())) >= UNEQUAL:
         (most, high), (least, low) = counts.most_common(1)[0], min(counts.items(), key=lambda item: (item[1], item[0]))
         values = {"ratio": f"{ratio:.1f}", "most": most, "high": high, "least": least, "low": low}
         yield Finding("unbalanced", "advice", values, files=[least])
-
-
-def _shown(names: list[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def _empty_folders(dataset: Dataset) -> list[str]:

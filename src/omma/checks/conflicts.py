@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from omma.answers.boxes import Boxes
+from omma.answers.mask import Mask
+from omma.answers.numbers import Numbers
 from omma.checks.finding import Finding, Seen
 from omma.data.duplicates import unite
+from omma.data.recast import present
 from omma.data.sample import Sample
 
 
@@ -15,7 +20,9 @@ def conflicts(seen: Seen) -> Iterator[Finding]:
     exact = [group for group in seen.near.exact if differ(samples, group)]
     if exact:
         yield Finding("conflict", "fault", groups=exact, reasons=_labels(samples, exact), drop=[i for group in exact for i in group])
-    near = [group for group in unite((a, b) for a, b, _ in seen.near.near) if differ(samples, group)]
+    # A copy that was cropped or mirrored has its objects elsewhere: only what is said of whole pictures can be compared.
+    whole = [(a, b) for a, b, _ in seen.near.near if not isinstance(samples[a].truth, Boxes | Mask)]
+    near = [group for group in unite(whole) if differ(samples, group)]
     if near:
         yield Finding("near_conflict", "advice", groups=near, reasons=_labels(samples, near))
 
@@ -32,13 +39,12 @@ def _labels(samples: Sequence[Sample], groups: Sequence[Sequence[int]]) -> dict[
 
 
 def classes(sample: Sample) -> list[str]:
-    """The class names of a truth; none where it is numbers."""
-    return [] if sample.truth is None or sample.truth.kind == "numbers" else told(sample)
+    """The class names of a truth, an object's once for each object; none where it is numbers."""
+    return list(present(sample.truth))
 
 
 def told(sample: Sample) -> list[str]:
     """A truth in a few words."""
-    row = sample.truth.json() if sample.truth is not None else {}
-    if "labels" in row:
-        return [entry["label"] for entry in row["labels"]]
-    return [row["label"]] if "label" in row else [f"{name} {value:.4g}" for name, value in row.get("numbers", {}).items()]
+    if isinstance(sample.truth, Numbers):
+        return [f"{name} {value:.4g}" for name, value in sample.truth.numbers.items()]
+    return [f"{count} × {name}" if count > 1 else name for name, count in Counter(classes(sample)).items()]

@@ -6,6 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import numpy as np
+
+from omma.answers.boxes import Boxes
+from omma.answers.mask import Mask
 from omma.data.duplicates import Duplicates
 from omma.data.looks import Looks
 from omma.data.sample import Dataset
@@ -27,6 +31,26 @@ class Seen:
     dataset: Dataset
     looks: Looks
     near: Duplicates
+
+    @property
+    def objects(self) -> list[tuple[int, Boxes]]:
+        """(place, truth) of every picture whose objects are known."""
+        return [(i, sample.truth) for i, sample in enumerate(self.dataset.samples) if isinstance(sample.truth, Boxes)]
+
+    @property
+    def masks(self) -> list[tuple[int, Mask]]:
+        """(place, truth) of every picture whose pixels have classes."""
+        return [(i, sample.truth) for i, sample in enumerate(self.dataset.samples) if isinstance(sample.truth, Mask)]
+
+
+def counted(truth: Boxes) -> np.ndarray:
+    """Places of the objects that are not to be ignored."""
+    return np.arange(len(truth)) if truth.ignored is None else np.flatnonzero(~truth.ignored)
+
+
+def some(names: Sequence[str], most: int = 8) -> str:
+    """The first of many names."""
+    return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 @dataclass(slots=True)

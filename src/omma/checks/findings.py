@@ -9,11 +9,13 @@ from typing import Any
 
 from omma import catalog
 from omma.answers.answer import Answer
+from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.checks.finding import Finding, Seen
 from omma.data.duplicates import near_duplicates
 from omma.data.looks import look_over
+from omma.data.recast import kind_of
 from omma.data.sample import Dataset
 from omma.progress import Watch
 from omma.words import say
@@ -112,6 +114,9 @@ def write_clean(found: Findings, path: Path) -> None:
     if any(sample.path is None for sample in dataset.samples):
         found.notes.append(say("check.no_clean"))
         return
+    if (kind := kind_of(dataset)) not in (None, *csv.HOLDS):
+        found.notes.append(say("check.no_clean_kind", kind=say(f"convert.kind.{kind}")))
+        return
     why: dict[int, str] = {}
     rename: dict[str, str] = {}
     for finding in found.faults:
@@ -120,7 +125,7 @@ def write_clean(found: Findings, path: Path) -> None:
         rename |= finding.rename
     kept = [i for i in range(len(dataset)) if i not in why]
     samples = [replace(dataset.samples[i], truth=_renamed(dataset.samples[i].truth, rename)) for i in kept]
-    csv.write(replace(dataset, samples=samples), path)
+    found.notes += csv.write(replace(dataset, samples=samples), path)
     found.clean, found.kept = path, len(kept)
     found.notes.append(say("check.clean_is", path=path, kept=f"{len(kept):,}", count=f"{len(dataset):,}"))
     if why:
@@ -135,4 +140,6 @@ def _renamed(truth: Answer | None, rename: dict[str, str]) -> Answer | None:
         return Label(rename[truth.label])
     if isinstance(truth, Labels):
         return Labels(tuple(dict.fromkeys(rename.get(name, name) for name in truth.labels)))
+    if isinstance(truth, Boxes):
+        return replace(truth, labels=[rename.get(name, name) for name in truth.labels])
     return truth

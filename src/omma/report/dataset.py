@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from omma.answers.boxes import Boxes
+from omma.answers.mask import Mask
 from omma.checks.conflicts import classes, told
-from omma.checks.finding import Finding
+from omma.checks.finding import Finding, Seen, counted
 from omma.data.decode import to_rgb8
 from omma.errors import DataError
 from omma.report.page import Page, Text
@@ -33,7 +35,8 @@ def dataset_page(found: Findings) -> Page:
     page.section(both("check.seen")).facts(_facts(found))
     if shares := Counter(name for sample in seen.dataset.samples for name in classes(sample)):
         page.heading(both("check.balance"))
-        page.table([(name, n) for name, n in shares.most_common(NAMES)], (both("check.class_head"), both("check.count_head")))
+        head = both("check.objects") if seen.objects else both("check.count_head")
+        page.table([(name, n) for name, n in shares.most_common(NAMES)], (both("check.class_head"), head))
     return page
 
 
@@ -64,6 +67,8 @@ def _pictures(finding: Finding, found: Findings, places: Sequence[int]) -> list[
             picture = to_rgb8(found.seen.dataset.picture(i))
         except (DataError, OSError):
             continue
+        if isinstance(sample.truth, Boxes | Mask) and (sample.truth.height, sample.truth.width) == picture.shape[:2]:
+            picture = sample.truth.draw(picture)  # where things are is what the finding is about
         about = [*told(sample), *([sample.split] if sample.split else []), sample.id.rpartition("/")[2]]
         rows.append((picture, " · ".join(about), sample.id))
     return rows
@@ -87,4 +92,18 @@ def _facts(found: Findings) -> list[tuple[Text, Text]]:
         rows.append((both("check.parts"), ", ".join(f"{name} {n:,}" for name, n in parts.items())))
     if formats:
         rows.append((both("check.formats"), ", ".join(f"{name} {n:,}" for name, n in formats.most_common())))
-    return rows
+    return rows + _of_objects(found.seen)
+
+
+def _of_objects(seen: Seen) -> list[tuple[Text, Text]]:
+    """How many objects there are, in a picture and altogether, and how large."""
+    boxes = [truth.boxes[counted(truth)] for _, truth in seen.objects]
+    each, all_boxes = [len(rows) for rows in boxes], np.concatenate(boxes) if boxes else np.zeros((0, 4))
+    if not len(all_boxes):
+        return []
+    sides = np.sqrt((all_boxes[:, 2:] - all_boxes[:, :2]).prod(1))
+    return [
+        (both("check.objects"), f"{len(all_boxes):,}"),
+        (both("check.objects_each"), f"{np.median(each):g} – {max(each)}"),
+        (both("check.objects_side"), " – ".join(f"{value:.0f}" for value in (sides.min(), np.median(sides), sides.max()))),
+    ]
