@@ -12,6 +12,8 @@ from omma.data.sample import Sample
 from omma.formats.folders import PLAIN, SPLITS
 from omma.words import say
 
+_LONGEST = 255  # bytes of one name in a path
+
 
 class Pictures:
     """Every picture below a folder, to be found by what people write.
@@ -57,7 +59,7 @@ class Pictures:
         return next((self._index[below + key] for below in self._below if below + key in self._index), None)
 
     def _key(self, cell: str) -> str:
-        """The cell as a path below the root."""
+        """The cell as a path below the root; "" where it can be none."""
         text = cell.strip().replace("\\", "/")
         if text.startswith("/"):
             if not inside(text, self._top):
@@ -68,7 +70,8 @@ class Pictures:
             if part == ".." and not parts:
                 raise ValueError(say("formats.row_leaves", path=cell[:120]))
             parts.pop() if part == ".." else parts.append(part)
-        return "/".join(parts)
+        # What no file system takes as a name is the name of no picture; asking for it would be an error of its own.
+        return "" if any(len(part.encode("utf-8", "replace")) > _LONGEST for part in parts) else "/".join(parts)
 
     def sample(self, cell: str, record: str) -> Sample:
         """The sample a row is about.
