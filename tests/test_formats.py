@@ -272,7 +272,9 @@ def test_what_is_written_is_read_back(tmp_path: Path, kind: str, place: str) -> 
     first = open_data(
         table(top, f"path,{column},split,group\n" + "".join(f"{name},{cell},train,g\n" for name, cell in zip(names, cells, strict=True)))
     )
-    again = open_data(write(first, (top if place == "inside" else tmp_path / "elsewhere") / "clean.csv"))
+    target = (top if place == "inside" else tmp_path / "elsewhere") / "clean.csv"
+    assert write(first, target) == []
+    again = open_data(target)
     assert [(s.id, s.truth.json(), s.split, s.group) for s in again.samples] == [
         (s.id, s.truth.json(), s.split, s.group) for s in first.samples
     ]

@@ -1,23 +1,29 @@
-"""Tables (CSV, TSV): a column that names pictures and one or several with labels or numbers; optional split and group columns."""
+"""Tables (CSV, TSV): a column that names pictures and others with labels, numbers or boxes; optional split and group columns."""
 
 from __future__ import annotations
 
 import csv as tables_of_text
 import io
+from dataclasses import replace
 from pathlib import Path
 
+from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
 from omma.data.sample import SPLITS, Dataset, Refused
 from omma.errors import DataError
-from omma.formats._columns import Table, columns_of, number
+from omma.formats import _box_table
+from omma.formats._columns import Columns, Table, columns_of, number
 from omma.formats._kinds import TASK, Kind
 from omma.formats._paths import Pictures
+from omma.formats._texts import decoded
+from omma.formats._written import names_of, put_pictures
 from omma.formats.folders import in_order
 from omma.progress import Watch
 from omma.words import say
 
+HOLDS = ("boxes", "label", "labels", "numbers")
 _SUFFIXES = (".csv", ".tsv")
 _SOME, _MOST, _ROOT = 20, 1 << 30, "# root: "
 
@@ -58,7 +64,7 @@ def open_table(path: Path, most: int | None = None) -> Table:
         raise DataError(say("formats.too_large", size=path.stat().st_size >> 20), path)
     with open(path, "rb") as file:
         raw = file.read(1 << 16 if most else -1)
-    text, encoding = _text(raw, cut=bool(most))
+    text, encoding = decoded(raw, cut=bool(most))
     root, start = None, 0
     if text.startswith(_ROOT):
         # A list that `write` put elsewhere names the folder of its pictures in its first line.
@@ -78,18 +84,6 @@ def open_table(path: Path, most: int | None = None) -> Table:
     except tables_of_text.Error as error:
         raise DataError(say("formats.table_broken", reason=str(error)[:120]), path) from None
     return Table(path, rows, separator, encoding, root)
-
-
-def _text(raw: bytes, cut: bool = False) -> tuple[str, str]:
-    """The text and the encoding it was in: UTF-8 with or without mark, UTF-16 with mark, else Latin-1."""
-    if raw[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        return raw.decode("utf-16", "replace"), "UTF-16"
-    for trim in range(4 if cut else 1):
-        try:
-            return raw[: len(raw) - trim].decode("utf-8-sig"), "UTF-8"
-        except UnicodeDecodeError:
-            continue
-    return raw.decode("latin-1"), "Latin-1"
 
 
 def _separator(line: str, path: Path) -> str:
@@ -122,8 +116,15 @@ def read(path: Path, watch: Watch | None = None, columns: list[str] | None = Non
                 say("formats.tables", names=", ".join(table.name for table in usable)), path, say("formats.tables_fix", path=root)
             )
     dataset = Dataset([], [], None, root, "csv")
-    several = len(tables) > 1
-    kinds = [_one(open_table(table), pictures, columns, dataset, _split(table.stem) if several else None, path) for table in tables]
+    parts = [_split(table.stem) if len(tables) > 1 else None for table in tables]
+    opened = [open_table(table) for table in tables]
+    found = [_columns(table, pictures, dataset) for table in opened]
+    if columns is None and all(map(_box_table.places, opened)):
+        boxes = _box_table.Reader(dataset)
+        for table, (home, places), part in zip(opened, found, parts, strict=True):
+            boxes.take(table, home, places, part)
+        return boxes.done()
+    kinds = [_one(table, *ready, columns, dataset, part, path) for table, ready, part in zip(opened, found, parts, strict=True)]
     if len({(kind, names if kind is Numbers else ()) for kind, names in kinds}) > 1:
         raise DataError(say("formats.tables_differ"), path)
     _settle(dataset, *kinds[0])
@@ -139,12 +140,10 @@ def _split(word: str) -> str | None:
     return WORDS.get(word.strip().lower())
 
 
-def _one(
-    table: Table, pictures: Pictures, wanted: list[str] | None, dataset: Dataset, part: str | None, said: Path
-) -> tuple[Kind, tuple[str, ...]]:
-    """Add one table's rows to the dataset; what kind of truth they hold and the names of the numbers."""
-    if table.encoding == "Latin-1":
-        dataset.notes.append(say("formats.latin", name=table.path.name))
+def _columns(table: Table, pictures: Pictures, dataset: Dataset) -> tuple[Pictures, Columns]:
+    """Where one table's pictures lie, and which of its columns says what."""
+    if table.encoding in ("Latin-1", "GBK"):
+        dataset.notes.append(say("formats.latin", name=table.path.name, encoding=table.encoding))
     if table.root is not None:
         dataset.notes.append(say("formats.root_of", name=table.path.name, root=table.root))
         pictures = Pictures(Path(table.root))
@@ -152,6 +151,14 @@ def _one(
     if columns.path is None:
         fix = say("formats.no_path_column_fix", folder=pictures.root)
         raise DataError(say("formats.no_path_column", columns=", ".join(table.header)), table.path, fix)
+    return pictures, columns
+
+
+def _one(
+    table: Table, pictures: Pictures, columns: Columns, wanted: list[str] | None, dataset: Dataset, part: str | None, said: Path
+) -> tuple[Kind, tuple[str, ...]]:
+    """Add one table's rows to the dataset; what kind of truth they hold and the names of the numbers."""
+    assert columns.path is not None, "a table without is refused before"
     kind, targets = columns.targets(table, wanted, said)
     several = any(mark in row[targets[0]] for _, row in table.body if targets[0] < len(row) for mark in table.marks)
     kind = Labels if kind is Label and several else kind
@@ -223,29 +230,52 @@ def _settle(dataset: Dataset, kind: Kind, names: tuple[str, ...]) -> None:
         dataset.notes.append(say("formats.too_many_classes", classes=len(found), count=len(kept)))
 
 
-def write(dataset: Dataset, path: Path) -> Path:
-    """The dataset as a table (UTF-8 with mark, so that spreadsheets read it); paths relative to the table's folder where they lie below it.
+def write(dataset: Dataset, path: Path, watch: Watch | None = None) -> list[str]:
+    """The dataset as a table (UTF-8 with mark, so that spreadsheets read it); what was lost, in words.
+
+    A path that ends in .csv or .tsv is the table: pictures stay where they are, named relative to its folder where they lie below it. Any
+    other is a folder for `labels.csv` and copies of the pictures in `images/`.
 
     Raises:
         DataError: the pixels lie in arrays, there is no file to name.
+        DiskError: the disk does not take it.
     """
-    path = Path(path)
+    path, lost = Path(path), []
+    boxes = any(isinstance(sample.truth, Boxes) for sample in dataset.samples)
+    if boxes:
+        lost = _box_table.lost(dataset)
+        dataset = dataset.choose([i for i, sample in enumerate(dataset.samples) if sample.truth is not None])
+    if path.suffix.lower() not in _SUFFIXES:
+        dataset, path = _copied(dataset, path, watch), path / "labels.csv"
     files = [sample.path.resolve() for sample in dataset.samples if sample.path is not None]
     if len(files) < len(dataset):
         raise DataError(say("formats.no_files"), dataset.root)
     inside = all(file.is_relative_to(path.parent.resolve()) for file in files)
     root = (path.parent if inside else dataset.root).resolve()
-    numbers = any(isinstance(sample.truth, Numbers) for sample in dataset.samples)
-    targets = dataset.names if numbers else ["label"] if dataset.task else []
+    aside = any(isinstance(sample.truth, Boxes) and sample.truth.ignored is not None for sample in dataset.samples)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8-sig", newline="") as table:
         if not inside:
             table.write(f"{_ROOT}{root}\n")
-        out = tables_of_text.writer(table)
-        out.writerow(["path", *targets, "split", "group"])
+        out = tables_of_text.writer(table, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+        out.writerow(["path", *(_box_table.TARGETS if boxes else _targets(dataset)), *(["ignored"] if aside else []), "split", "group"])
         for sample, place in zip(dataset.samples, files, strict=True):
-            out.writerow([place.relative_to(root).as_posix(), *_cells(sample.truth), sample.split or "", sample.group or ""])
-    return path
+            for cells in _box_table.cells(sample.truth, aside) if boxes else [_cells(sample.truth)]:
+                out.writerow([place.relative_to(root).as_posix(), *cells, sample.split or "", sample.group or ""])
+    return lost
+
+
+def _copied(dataset: Dataset, folder: Path, watch: Watch | None) -> Dataset:
+    """The dataset with its pictures in `folder / images`."""
+    names = names_of(dataset)
+    put_pictures(dataset, folder / "images", names, watch)
+    samples = [replace(s, path=folder / "images" / name, row=None) for s, name in zip(dataset.samples, names, strict=True)]
+    return replace(dataset, samples=samples, root=folder, pixels=None)
+
+
+def _targets(dataset: Dataset) -> list[str]:
+    numbers = any(isinstance(sample.truth, Numbers) for sample in dataset.samples)
+    return dataset.names if numbers else ["label"] if dataset.task else []
 
 
 def _cells(truth: object) -> list[object]:
