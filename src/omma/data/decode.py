@@ -17,6 +17,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -91,6 +92,52 @@ def decode(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
         return picture if head.orientation == 1 else _upright(picture, head.orientation)
     except Exception as error:
         raise _refused(error, source, name) from None
+
+
+class Stored(NamedTuple):
+    """A picture whose values are numbers of something, not brightness: as stored, upright, looked up nowhere.
+
+    Args:
+        values: (H, W, C) uint8, uint16 or float32; of a palette PNG the places in its palette.
+        palette: (256, 3) uint8 of a palette PNG, else None.
+        lossy: a JPEG, whose values are only nearly what was written.
+    """
+
+    values: np.ndarray
+    palette: np.ndarray | None
+    lossy: bool
+
+
+def stored(source: Path | bytes, *, name: str | None = None) -> Stored:
+    """The numbers of a mask: as `decode`, but palettes are not looked up, and 1, 2 or 4 bits are not stretched to 8.
+
+    Raises:
+        DataError: as `decode`.
+    """
+    try:
+        data = source if isinstance(source, bytes) else _bytes(source)
+        head = _header(data)
+        indexed = head.format == "png" and data[25] == 3
+        values, palette = _indices(data) if indexed else (_READERS[head.format](data, head), None)
+        if head.format == "png" and data[25] == 0 and head.bits < 8:
+            values = values[..., :1] // (255 // ((1 << head.bits) - 1))
+        values = values if head.orientation == 1 else _upright(values, head.orientation)
+        return Stored(values, palette, head.format == "jpeg")
+    except Exception as error:
+        raise _refused(error, source, name) from None
+
+
+def _indices(data: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Places in the palette of a PNG (H, W, 1), and the palette (256, 3)."""
+    from PIL.PngImagePlugin import PngImageFile
+
+    headers.check_png(data)
+    picture = PngImageFile(io.BytesIO(data))
+    values = np.asarray(picture)[..., None]
+    palette = np.zeros((256, 3), np.uint8)
+    colours = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)[:256]
+    palette[: len(colours)] = colours
+    return values, palette
 
 
 def probe(path: Path | bytes) -> Probe:
