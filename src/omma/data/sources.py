@@ -61,6 +61,7 @@ class Source:
         inside: the folder in the archive that holds the data.
         names: class names in order, where the files only hold numbers.
         hints: settings of a recipe that the kind of picture asks for (a mirrored 3 is no 3).
+        shipped: the file of an installed package that holds the set, `package/folder/file`; without it and without files, it is drawn.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Source:
     inside: str = ""
     names: tuple[str, ...] = ()
     hints: dict[str, Any] = field(default_factory=dict)
+    shipped: str = ""
 
     @property
     def megabytes(self) -> int:
@@ -121,11 +123,14 @@ def fetch(name: str, watch: Watch | None = None) -> Path:
 
 
 def _shipped(source: Source) -> Path:
-    """The file of scikit-learn that holds the digits."""
+    """The file of a package that a source comes with; of one that its reader draws, only the name: there is no such file."""
     from importlib.util import find_spec
 
-    spec = find_spec("sklearn")
-    path = Path(spec.origin).parent / "datasets" / "data" / "digits.csv.gz" if spec and spec.origin else Path("digits.csv.gz")
+    if not source.shipped:
+        return Path(source.name)
+    package, _, rest = source.shipped.partition("/")
+    spec = find_spec(package)
+    path = Path(spec.origin).parent / rest if spec and spec.origin else Path(Path(rest).name)
     if not path.is_file():
         raise DataError(say("sources.no_digits"), path)
     return path
