@@ -254,7 +254,7 @@ HOSTILE_YAML = {
     "endless count": f"nc: {'9' * 5000}\nnames: [a]\n",
     "binary": b"names: [a]\0\x01\n",
     "large": b"names: [" + b"a, " * 100_000 + b"b]",
-    "as large as may be": b"names: [" + b"a, " * 21_000 + b"[b]]",
+    "as large as may be": b"names: [" + b"a, " * 9_900 + b"[b]]",
     "odd key points": "names: [a]\nkpt_shape: [x, 3]\n",
 }
 
