@@ -12,6 +12,7 @@ from scipy import ndimage
 from omma.answers.instances import Instances
 from omma.data.sample import Dataset
 from omma.data.sources import sources
+from omma.errors import DataError
 from omma.formats import masks, shapes
 from omma.formats.format import open_data, sniff
 
@@ -39,6 +40,8 @@ def test_a_folder_of_that_name_goes_first(tmp_path: Path, monkeypatch: pytest.Mo
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     monkeypatch.chdir(tmp_path)
     assert open_data("shapes").format == "folders" and sniff(Path("shapes")) == "folders"
+    with pytest.raises(DataError, match="drawn"):
+        open_data("shapes", format="shapes")
 
 
 def test_the_same_every_time_and_no_two_alike(data: Dataset) -> None:

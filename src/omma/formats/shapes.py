@@ -11,6 +11,7 @@ import numpy as np
 from omma.answers import _rle
 from omma.answers.instances import Instances
 from omma.data.sample import Dataset, Sample
+from omma.errors import DataError
 from omma.progress import Watch
 from omma.words import say
 
@@ -34,8 +35,13 @@ def sniff(path: Path) -> float:
 def read(path: Path, watch: Watch | None = None) -> Dataset:
     """(300, 128, 128, 3) uint8 with `Instances`, which are boxes too; each mask is what of an object is in sight.
 
-    The same pictures on every machine: each is drawn from a seed and its own number alone.
+    The same pictures every time: each is drawn from a seed and its own number alone.
+
+    Raises:
+        DataError: somebody's own folder is there.
     """
+    if path.exists():
+        raise DataError(say("formats.drawn"), path)
     watch = watch or Watch()
     rows = [(split, number) for split, count in PARTS.items() for number in range(count)]
     pixels = np.empty((len(rows), SIZE, SIZE, 3), np.uint8)
