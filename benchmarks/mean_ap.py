@@ -12,10 +12,10 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-import resource
 import statistics
 import sys
 import time
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -57,11 +57,15 @@ def measure(words: argparse.Namespace, classes: int) -> dict[str, Any]:
         theirs.append(seconds)
     apart = max(abs(a - b) for a, b in zip(numbers, judged, strict=True))
     metric = detection(names)["mAP"]
-    records, held = metric.records(predictions, truths), memory()
+    records = metric.records(predictions, truths)
+    tracemalloc.start()
+    busy = time.process_time()
     score, drawing = timed(lambda: interval(metric, records, draws=words.draws))
+    busy, held = time.process_time() - busy, tracemalloc.get_traced_memory()[1] / 2**20
+    tracemalloc.stop()
     row = {"classes": classes, "omma s": statistics.median(mine), "peer s": statistics.median(theirs)}
     row |= {"ratio": row["omma s"] / row["peer s"], "peer prepares s": statistics.median(prepared), "apart": apart}
-    row |= {"mAP": str(score), f"{words.draws} drawings s": drawing, "drawings MiB": max(0, memory() - held)}
+    row |= {"mAP": str(score), f"{words.draws} drawings s": drawing, "drawings CPU s": busy, "drawings MiB": held}
     bars = {"time": row["ratio"] <= RATIO, "numbers": apart <= APART, "drawings": drawing <= SECONDS}
     return row | {"missed": ", ".join(name for name, kept in bars.items() if not kept)}
 
@@ -129,11 +133,6 @@ def rows(given: list[Boxes], number: dict[str, int]) -> list[dict[str, Any]]:
 def timed(work: Any) -> tuple[Any, float]:
     start = time.perf_counter()
     return work(), time.perf_counter() - start
-
-
-def memory() -> int:
-    """The most this process has held so far, MiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,8 +18,6 @@ RECALLS = np.linspace(0.0, 1.0, 101)
 SHOWN = (0, 5, 8)
 # Detections × drawings held at once: tables of 4 MB stay near the caches.
 AT_ONCE = 1 << 19
-# Each holds a handful of such tables.
-MOST_THREADS = 8
 
 
 class MeanAp(OfObjects):
@@ -65,20 +61,11 @@ class MeanAp(OfObjects):
         # Sums of whole numbers are exact, whatever they start from: then many drawings can be told in one sweep.
         whole = bool((weights == np.floor(weights)).all())
         rows = np.ascontiguousarray(weights.T, float)
-        jobs = []
         for label in np.unique(joined(records["true"])).tolist():
-            sweep = _sweep(ranked[label])
-            drawn = np.flatnonzero(true[label] > 0)
+            sweep, drawn = _sweep(ranked[label]), np.flatnonzero(true[label] > 0)
             step = max(1, AT_ONCE // sweep.width) if whole else 1
-            jobs += [(label, drawn[i : i + step], sweep) for i in range(0, len(drawn), step)]
-
-        def told(job: tuple[int, np.ndarray, Sweep]) -> tuple[int, np.ndarray, np.ndarray]:
-            label, some, sweep = job
-            return label, some, interpolated(sweep, rows[some], _needed(true[label, some], whole))
-
-        # NumPy lets other threads run.
-        with ThreadPoolExecutor(min(MOST_THREADS, os.cpu_count() or 1)) as pool:
-            yield from pool.map(told, jobs)
+            for some in (drawn[i : i + step] for i in range(0, len(drawn), step)):
+                yield label, some, interpolated(sweep, rows[some], _needed(true[label, some], whole))
 
 
 @dataclass(slots=True)
