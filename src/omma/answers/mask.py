@@ -12,6 +12,13 @@ import numpy as np
 from omma.answers.answer import Answer
 
 VOID = 255  # a pixel nobody labelled: neither right nor wrong
+# What labelling tools call the class of pixels that show no object; ours first.
+BACKGROUND = ("background", "_background_", "__background__", "bg", "背景")
+
+
+def is_background(name: str) -> bool:
+    """Whether a class, as far as its name tells, stands for pixels that show no object."""
+    return name.strip().casefold() in BACKGROUND
 
 
 @dataclass(slots=True, eq=False)
@@ -72,13 +79,13 @@ class Mask(Answer):
         return cls.of(pixels, names)
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """Each class in its colour, named below with its share of the picture; void and a class called background stay as they are."""
+        """Each class in its colour, named below with its share of the picture; void and background stay as they are."""
         from omma.answers import _marks, draw
 
         pixels = self.pixels
         sheet = _marks.Sheet(picture, self.width, self.height)
         shades = _marks.palette(self.classes)
-        shown = {place: n for place, n in self._counts(pixels).items() if self.classes[place].lower() != "background"}
+        shown = {place: n for place, n in self._counts(pixels).items() if not is_background(self.classes[place])}
         if not shown:
             return draw.banner(sheet.canvas, ["-"])
         sheet.veil(pixels, {place: shades[self.classes[place]] for place in shown})

@@ -13,7 +13,7 @@ from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
-from omma.answers.mask import VOID, Mask
+from omma.answers.mask import BACKGROUND, VOID, Mask
 from omma.answers.numbers import Numbers
 from omma.data.sample import Dataset
 from omma.errors import OmmaError
@@ -21,7 +21,6 @@ from omma.words import say
 
 # The task that each kind of truth proposes.
 TASK = {"label": "classify", "labels": "multilabel", "numbers": "regress", "boxes": "detect", "instances": "instances", "mask": "segment"}
-BACKGROUND = ("background", "_background_", "__background__", "bg", "背景")  # what labelling tools call pixels of no object; ours first
 _NOTHING = frozenset({*BACKGROUND, "void", "unlabelled", "unlabeled", "ignore"})
 TOTAL = "total"
 
@@ -61,6 +60,20 @@ def recast(dataset: Dataset, kind: str) -> tuple[Dataset, list[str]]:
     truths, names, lost = step(dataset)
     samples = [replace(sample, truth=truth) for sample, truth in zip(dataset.samples, truths, strict=True)]
     return replace(dataset, samples=samples, names=names, task=TASK[kind]), lost
+
+
+def seen_as(dataset: Dataset, kind: str) -> Dataset:
+    """The dataset for a model that answers with `kind`: where objects are also says which classes are there, and how many.
+
+    What is lost is added to its notes. Truths of pictures as a whole stay as they are: whether they fit is asked elsewhere, by name.
+
+    Raises:
+        OmmaError: the labels do not say what is asked.
+    """
+    if kind_of(dataset) not in ("boxes", "instances", "mask"):
+        return dataset
+    seen, lost = recast(dataset, kind)
+    return replace(seen, notes=[*dataset.notes, *lost])
 
 
 def count_objects(dataset: Dataset) -> int:

@@ -206,7 +206,7 @@ def mirror(frames: torch.Tensor, where: torch.Tensor, own: bool) -> torch.Tensor
 
 def _beta(alpha: float) -> torch.Tensor:
     """Quantiles of Beta(alpha, alpha) at QUANTILES + 1 equal steps."""
-    from scipy.special import betaincinv  # scipy comes with scikit-learn
+    from scipy.special import betaincinv
 
     return torch.from_numpy(betaincinv(alpha, alpha, np.linspace(0, 1, QUANTILES + 1))).float()
 

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omma.answers.mask import VOID
-from omma.data.recast import BACKGROUND
+from omma.answers.mask import BACKGROUND, VOID, is_background
 from omma.errors import DataError
 from omma.formats._mask_files import MaskFile
 from omma.formats._mask_layout import TRUTHS
@@ -124,7 +123,7 @@ def _called(folder: str) -> str:
 
 def numbering(legend: Legend, folder: str, note: str) -> Meaning:
     """Every object by itself: the class of each as `objects.csv` says, else one class for all."""
-    listed = [name for name in legend.scored if legend.listed or name.casefold() not in BACKGROUND]
+    listed = [name for name in legend.scored if legend.listed or not is_background(name)]
     names = listed if legend.listed or len(listed) == 1 else []
     return Meaning(list(dict.fromkeys([*names, *legend.objects.values()])) or [_called(folder)], objects=True, notes=[note])
 

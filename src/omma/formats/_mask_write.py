@@ -12,9 +12,8 @@ from PIL import Image
 
 from omma.answers import _marks, _rle
 from omma.answers.instances import Instances
-from omma.answers.mask import VOID, Mask
+from omma.answers.mask import VOID, Mask, is_background
 from omma.data.crew import in_threads
-from omma.data.recast import BACKGROUND
 from omma.data.sample import Dataset
 from omma.errors import DiskError
 from omma.formats._mask_names import OBJECTS, is_void
@@ -83,7 +82,7 @@ def _palette(names: list[str]) -> list[int]:
     """256 colours, three values each: classes as they are drawn elsewhere, a first class called background black, void grey."""
     colours = [(0, 0, 0)] * 256
     colours[: len(names)] = list(_marks.palette(names).values())
-    if names and names[0].casefold() in BACKGROUND:
+    if names and is_background(names[0]):
         colours[0] = (0, 0, 0)
     colours[VOID] = _marks.GREY
     return [value for colour in colours for value in colour]

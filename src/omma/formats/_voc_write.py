@@ -13,7 +13,7 @@ import numpy as np
 from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
-from omma.answers.mask import VOID, Mask
+from omma.answers.mask import BACKGROUND, VOID, Mask
 from omma.data.sample import Dataset
 from omma.errors import DiskError
 from omma.formats._voc_masks import palette
@@ -21,7 +21,6 @@ from omma.formats._written import names_of, put_pictures, shape_of
 from omma.progress import Watch
 from omma.words import say
 
-_GROUND = "background"
 _UNWRITABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, 2.2
 _OBJECT = """\
 	<object>
@@ -76,7 +75,7 @@ def write(dataset: Dataset, path: Path, watch: Watch | None = None) -> list[str]
     drawn = any(isinstance(sample.truth, Instances | Mask) for sample in dataset.samples)
     objects = any(isinstance(sample.truth, Boxes) for sample in dataset.samples)
     # Where masks come from outlines, the first class is what no object covers.
-    classes = [_GROUND, *dataset.names] if drawn and objects and _GROUND not in dataset.names else list(dataset.names)
+    classes = [BACKGROUND[0], *dataset.names] if drawn and objects and BACKGROUND[0] not in dataset.names else list(dataset.names)
     lists: dict[str, list[str]] = {}
     try:
         for place, (sample, file) in enumerate(zip(dataset.samples, files, strict=True)):
@@ -130,7 +129,7 @@ def _annotation(truth: Boxes, filename: str, shape: tuple[int, int, int]) -> str
 
 def _painted(truth: Instances, classes: list[str], lost: Counter[str]) -> tuple[np.ndarray, np.ndarray]:
     """(class, number of the object) of every pixel; an object that is to be ignored is void."""
-    kinds = np.full((truth.height, truth.width), classes.index(_GROUND), np.uint8)
+    kinds = np.full((truth.height, truth.width), classes.index(BACKGROUND[0]), np.uint8)
     numbers = np.zeros(kinds.shape, np.uint8)
     for place, counts in enumerate(truth.counts):
         mask = _rle.decode(counts, truth.height, truth.width)

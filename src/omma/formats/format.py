@@ -14,6 +14,7 @@ from pathlib import Path
 from omma import catalog
 from omma.answers.label import Label
 from omma.data.decode import PICTURE_SUFFIXES, hidden, probe
+from omma.data.recast import seen_as
 from omma.data.sample import Dataset
 from omma.data.sources import fetch, home, sources
 from omma.data.store import archive
@@ -24,13 +25,14 @@ from omma.words import say
 _ANIMATED = frozenset({".gif", ".tif", ".tiff", ".webp"})
 
 
-def open_data(where: str | Path, format: str | None = None, watch: Watch | None = None) -> Dataset:
+def open_data(where: str | Path, format: str | None = None, watch: Watch | None = None, kind: str | None = None) -> Dataset:
     """The dataset at a path, or of a source by name.
 
     Args:
         where: a folder, a table, an array file, an archive, or a source's name. `path:column` or `path:column,column` names the target
             columns of a table.
         format: the reader to use; None finds out.
+        kind: of answer that is wanted: labels that say where objects are also say which are there, and how many (see `recast.seen_as`).
         watch: is told about fetching and reading.
 
     Raises:
@@ -50,7 +52,7 @@ def open_data(where: str | Path, format: str | None = None, watch: Watch | None 
         dataset.source, dataset.hints = source.name, source.hints
         if source.names:
             _rename(dataset, list(source.names))
-    return dataset
+    return dataset if kind is None else seen_as(dataset, kind)
 
 
 def _where(text: str) -> tuple[Path | None, list[str] | None]:

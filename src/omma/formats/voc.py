@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from omma.answers.boxes import Boxes
-from omma.answers.mask import Mask
+from omma.answers.mask import BACKGROUND, Mask
 from omma.data.decode import hidden
 from omma.data.sample import Dataset, Refused, Sample
 from omma.errors import DataError
@@ -29,7 +29,6 @@ __all__ = ["HOLDS", "read", "sniff", "write"]
 
 HOLDS = ("boxes", "instances", "mask")
 _LOOK = 4096
-_GROUND = "background"
 
 
 def sniff(path: Path) -> float:
@@ -195,7 +194,7 @@ def _truth(path: Path, annotation: Annotation, where: str, refused: list[Refused
 def _names(folder: Folder, classes: Classes, samples: list[Sample]) -> list[str]:
     """Classes of objects: those of `labelmap.txt` in its order, then those found; its background only where an object is called so."""
     found = {label for sample in samples if isinstance(sample.truth, Boxes) for label in sample.truth.labels}
-    said = [name for name in classes.names or [] if folder.labelmap and (name in found or name != _GROUND)]
+    said = [name for name in classes.names or [] if folder.labelmap and (name in found or name != BACKGROUND[0])]
     return said + in_order(found - set(said))
 
 

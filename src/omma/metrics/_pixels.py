@@ -7,19 +7,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from omma.answers.mask import VOID, Mask
+from omma.answers.mask import VOID, Mask, is_background
 from omma.metrics.counts import counted, ratio
 from omma.metrics.metric import Metric, Records
 
-# What label tools and public sets call the class that holds no object.
-BACKGROUND = frozenset({"background", "_background_", "__background__", "bg", "背景"})
 # Pixels whose cells are held at once: 32 MB of int64, however large a picture is.
 AT_ONCE = 1 << 22
 
 
 def foreground(names: Sequence[str]) -> np.ndarray:
     """(C,) bool: every class but the background, as far as its name tells; all of them where nothing else is left."""
-    there = np.array([name.strip().casefold() not in BACKGROUND for name in names], bool)
+    there = np.array([not is_background(name) for name in names], bool)
     return there if there.any() else ~there
 
 

@@ -15,7 +15,7 @@ from omma.metrics.metric import Records
 class Dice(OfPixels):
     """2 tp / (2 tp + fp + fn) of each class (Dice 1945), and their mean without the background.
 
-    A class called background (see `_pixels.BACKGROUND`) has its own row and no part in the mean, which for one foreground class is
+    A class called background (see `answers.mask.BACKGROUND`) has its own row and no part in the mean, which for one foreground class is
     therefore that class's Dice: with the background in it, missing every lesion would still score near 0.5.
 
     Args:

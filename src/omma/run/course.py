@@ -132,7 +132,8 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     machine = machines.setup(device, recipe.precision, recipe.threads or facts.threads)
     if machine.world != facts.world:
         raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
-    dataset = run.put_split(read(facts.where, facts.format, watch))
+    kind = catalog.find("tasks", recipe.task or "").answer.kind
+    dataset = run.put_split(told(open_data(facts.where, facts.format, watch, kind), watch))
     dataset.how_split = facts.how_split
     for what, before, now in (
         ("data", facts.data, dataset.digest()),
@@ -228,9 +229,8 @@ def stopping():
             signal.signal(number, handler)
 
 
-def read(data: str, format: str | None, watch: Watch) -> Dataset:
-    """The dataset, its notes told."""
-    dataset = open_data(data, format, watch)
+def told(dataset: Dataset, watch: Watch) -> Dataset:
+    """The dataset itself; its notes are told."""
     for note in dataset.notes:
         watch.say(note)
     return dataset

@@ -8,14 +8,16 @@ from typing import Any
 
 from omma import bundle as bundles
 from omma import catalog
+from omma.data.recast import kind_of, seen_as
 from omma.data.sample import Dataset
 from omma.data.split import split as split_parts
 from omma.engine import machine as machines
 from omma.errors import DataError
+from omma.formats.format import open_data
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run import advice
-from omma.run.course import Scene, begin, read, slug
+from omma.run.course import Scene, begin, slug, told
 from omma.run.folder import RunFolder
 from omma.run.folds import cross_validate
 from omma.run.near import near_of
@@ -33,9 +35,11 @@ def start(
     recipe = Recipe()
     if "task" in asked and asked["task"] not in catalog.names("tasks"):
         raise catalog.unknown("task", str(asked["task"]), catalog.names("tasks"))
-    dataset = read(data, format, watch)
+    dataset = open_data(data, format, watch)
     parent = bundles.open(from_) if from_ else None
     task_name = asked.get("task") or next((w.partition("=")[2] for w in settings if w.startswith("task=")), None) or dataset.task
+    if task_name is not None and task_name == dataset.task and task_name not in catalog.names("tasks"):
+        raise DataError(say("train.no_task", kind=say(f"convert.kind.{kind_of(dataset)}")), data, say("train.no_task_fix"))
     recipe.put("plan", task=task_name).put("source", **dataset.hints)
     if parent is not None:
         from_bundle(recipe, parent)
@@ -44,6 +48,9 @@ def start(
     recipe.tell({key: str(value) for key, value in asked.items()}).tell(settings)
     if parent is not None:
         same_model(recipe, parent)
+    if recipe.task is not None:
+        dataset = seen_as(dataset, catalog.find("tasks", recipe.task).answer.kind)
+    told(dataset, watch)
     labelled(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)

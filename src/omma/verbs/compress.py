@@ -151,7 +151,7 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     from omma.report.evaluation import fitting
     from omma.verbs.evaluate import own_parts
 
-    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch)
+    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind)
     dataset.samples = [sample for sample in dataset.samples if sample.truth is not None]
     fitting(dataset, whole.task)
     recipe = whole.recipe

@@ -60,7 +60,7 @@ def evaluate(
     model = bundles.open(bundle, place)
     other = bundles.open(compare, place) if compare else None
     where = data or _own_data(model)
-    dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch)
+    dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch, model.task.answer.kind)
     own = own_parts(model, dataset)
     chosen, notes = choose(dataset, split, own)
     evaluation = evaluate_bundle(model, dataset.part(chosen), chosen, watch, other, where)

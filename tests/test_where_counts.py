@@ -1,0 +1,49 @@
+"""Labels that say where things are also say which are there and how many: what today's tasks learn from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from omma.data.recast import seen_as
+from omma.errors import DataError
+from omma.formats.format import open_data
+from omma.verbs.train import train
+
+
+def test_shapes_count_their_objects():
+    boxes = open_data("shapes")
+    counts = open_data("shapes", kind="numbers")
+    assert counts.task == "regress" and counts.names[-1] == "total"
+    for before, after in zip(boxes.samples, counts.samples, strict=True):
+        assert after.truth.numbers["total"] == len(before.truth)
+
+
+def test_shapes_say_which_classes_are_there():
+    boxes, labels = open_data("shapes"), open_data("shapes", kind="labels")
+    assert labels.task == "multilabel"
+    for before, after in zip(boxes.samples, labels.samples, strict=True):
+        assert set(after.truth.labels) == set(before.truth.labels)
+
+
+def test_pictures_as_a_whole_stay_what_they_are():
+    digits = open_data("digits")
+    assert seen_as(digits, "numbers") is digits
+
+
+def test_what_is_lost_is_told():
+    assert len(open_data("shapes", kind="labels").notes) > len(open_data("shapes").notes)
+
+
+def test_learning_boxes_is_refused_with_what_can_be_learned(tmp_path):
+    with pytest.raises(DataError) as told:
+        train("shapes", out=str(tmp_path / "run"))
+    assert "multilabel" in str(told.value.fix) and "regress" in str(told.value.fix)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_on_counts_is_evaluated_on_the_same_counts(tmp_path):
+    run = train("shapes", "size=32", task="regress", budget="4 steps", out=str(tmp_path / "run"))
+    again = run.evaluate()
+    assert again.scores["mae"].value == pytest.approx(run.scores["mae"]["value"]) and again.scores["mae"].n == run.scores["mae"]["n"]
+    assert np.isfinite(run.scores["mae"]["value"])
