@@ -19,11 +19,11 @@ from PIL import Image
 
 import omma
 from omma import catalog, cli
-from omma.errors import Interrupted, NotMeaningful
+from omma.errors import Interrupted, NotMeaningful, OmmaError
 from omma.progress import Watch
 
 TASKS = catalog.names("tasks")
-VERBS = ["check", "train", "resume", "evaluate", "predict", "explain", "compress", "export", "serve", "show"]
+VERBS = ["check", "convert", "train", "resume", "evaluate", "predict", "explain", "compress", "export", "serve", "show"]
 SIDE, COUNT, STEPS, MODEL = 16, 120, 48, "keras-same"
 FOUND: dict[str, dict[str, str]] = {}
 
@@ -131,6 +131,24 @@ def check(world: World) -> None:
         (Path(world.some).parent / "torn.png").unlink()
     if world.task == "classify":  # a table names its pictures: a stray file is none of them
         assert torn.code == 1 and "torn.png" in json.dumps(torn.json(), ensure_ascii=False)
+
+
+def convert(world: World) -> None:
+    """The same pictures with the same truths in another place; a target that cannot hold them says why and leaves nothing behind."""
+    from omma.formats.format import open_data
+
+    out = world.home / "转换" / world.task
+    written = omma.convert(world.data, str(out), format_="csv")
+    json.dumps(written.json(), allow_nan=False)
+    before, after = open_data(world.data), open_data(f"{out}:redness,brightness" if world.task == "regress" else out)
+    assert (after.task, after.names, len(after)) == (before.task, before.names, len(before))
+    places = {Path(sample.id).stem: place for place, sample in enumerate(after.samples)}
+    for place, sample in enumerate(before.samples):
+        there = places[Path(sample.id).stem]
+        assert after.samples[there].truth.same(sample.truth) and (after.picture(there) == before.picture(place)).all()
+    with pytest.raises(OmmaError):
+        omma.convert(world.data, str(out) + "-coco", format_="coco")
+    assert not out.with_name(f"{world.task}-coco").exists()
 
 
 def constant(task: Any, truths: list[Any], seen: list[Any]) -> Any:
@@ -293,7 +311,7 @@ def show(world: World) -> None:
 
 
 CELLS = {
-    "check": check, "train": train, "resume": resume, "evaluate": evaluate, "predict": predict, "explain": explain,
+    "check": check, "convert": convert, "train": train, "resume": resume, "evaluate": evaluate, "predict": predict, "explain": explain,
     "compress": compress, "export": export, "serve": serve, "show": show,
 }  # fmt: skip
 

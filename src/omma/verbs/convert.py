@@ -50,7 +50,7 @@ class Converted:
 
     def json(self) -> dict[str, Any]:
         """{"out", "format", "kind", "pictures", "objects", "lost", "refused": [{"where", "reason"}]}."""
-        return vars(self) | {"refused": [asdict(row) for row in self.refused]}
+        return vars(self) | {"out": str(self.out), "refused": [asdict(row) for row in self.refused]}
 
     def lines(self) -> list[str]:
         """What was written, and how to go on."""
