@@ -116,6 +116,17 @@ def worlds(tmp_path_factory):
     return {task: World(task, home) for task in TASKS}
 
 
+@pytest.fixture(autouse=True)
+def _short_measures(monkeypatch):
+    """Runtimes are measured for a moment: here it matters that they are, not which one is faster."""
+    from omma.compressors import _judge
+    from omma.runtimes import choose
+
+    for module in (choose, _judge):
+        monkeypatch.setattr(module, "SECONDS", 0.1)
+    monkeypatch.setattr(_judge, "ROUNDS", 1)
+
+
 # ── the cells ───────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -259,8 +270,9 @@ def compress(world: World) -> None:
     json.dumps(result.json(), allow_nan=False)
     rows = list(omma.predict(str(out), world.some, device="cpu"))
     assert len(rows) == 1 and "error" not in rows[0]
-    with pytest.raises(NotMeaningful):
-        omma.compress(str(out), data=world.data)
+    if "int8" in result.method:
+        with pytest.raises(NotMeaningful):
+            omma.compress(str(out), data=world.data)
 
 
 def export(world: World) -> None:

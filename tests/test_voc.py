@@ -270,10 +270,9 @@ def test_a_hostile_or_broken_file_is_named_and_nothing_else_suffers(tmp_path: Pa
     assert [(s.id, s.truth is None) for s in data.samples] == [("JPEGImages/a.jpg", True), ("JPEGImages/b.jpg", False)]
 
 
-def test_a_closed_abyss_does_no_harm(tmp_path: Path) -> None:
-    started = time.process_time()
+def test_a_closed_abyss_is_named(tmp_path: Path) -> None:
     data = one(tmp_path, xml(thing(), "<a>" * 100_000 + "</a>" * 100_000))
-    assert len(data.samples[0].truth) == 1 and time.process_time() - started < 20
+    assert data.samples[0].truth is None and "nested" in data.refused[0].reason
 
 
 def test_what_leaves_the_folder_is_named(tmp_path: Path) -> None:

@@ -11,16 +11,26 @@ from omma.formats.format import open_data
 from omma.verbs.train import train
 
 
-def test_shapes_count_their_objects():
-    boxes = open_data("shapes")
+@pytest.fixture(scope="module")
+def boxes():
+    """Drawing them takes a second."""
+    return open_data("shapes")
+
+
+def test_the_door_takes_the_kind_that_is_wanted():
     counts = open_data("shapes", kind="numbers")
+    assert counts.task == "regress" and {sample.truth.kind for sample in counts.samples} == {"numbers"}
+
+
+def test_shapes_count_their_objects(boxes):
+    counts = seen_as(boxes, "numbers")
     assert counts.task == "regress" and counts.names[-1] == "total"
     for before, after in zip(boxes.samples, counts.samples, strict=True):
         assert after.truth.numbers["total"] == len(before.truth)
 
 
-def test_shapes_say_which_classes_are_there():
-    boxes, labels = open_data("shapes"), open_data("shapes", kind="labels")
+def test_shapes_say_which_classes_are_there(boxes):
+    labels = seen_as(boxes, "labels")
     assert labels.task == "multilabel"
     for before, after in zip(boxes.samples, labels.samples, strict=True):
         assert set(after.truth.labels) == set(before.truth.labels)
@@ -31,8 +41,8 @@ def test_pictures_as_a_whole_stay_what_they_are():
     assert seen_as(digits, "numbers") is digits
 
 
-def test_what_is_lost_is_told():
-    assert len(open_data("shapes", kind="labels").notes) > len(open_data("shapes").notes)
+def test_what_is_lost_is_told(boxes):
+    assert len(seen_as(boxes, "labels").notes) > len(boxes.notes)
 
 
 def test_learning_boxes_is_refused_with_what_can_be_learned(tmp_path):

@@ -7,10 +7,12 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
+from xml.etree.ElementTree import TreeBuilder
 
 from omma.formats._json import shown
 from omma.words import say
 
+DEEPEST = 64  # tags within tags; an annotation needs four
 MOST_TAGS = 500_000  # opened and closed: twenty thousand objects
 # Encodings of several bytes that the XML parser does not know: Python decodes them.
 _DECLARED = re.compile(rb"""<\?xml[^>]{0,80}encoding=["'](gb\w{1,8}|big5\w{0,8}|shift_jis|euc[-_]\w{2})["']""", re.I)
@@ -43,6 +45,22 @@ class Annotation:
     aside: Counter[str] = field(default_factory=Counter)
 
 
+class Shallow(TreeBuilder):
+    """Builds a tree, but none that is nested for its own sake: such a one would cost seconds before it is refused."""
+
+    depth = 0
+
+    def start(self, tag: str, attrs: dict[str, str]) -> Any:
+        self.depth += 1
+        if self.depth > DEEPEST:
+            raise ValueError(say("objects.xml_deep", depth=DEEPEST))
+        return super().start(tag, attrs)
+
+    def end(self, tag: str) -> Any:
+        self.depth -= 1
+        return super().end(tag)
+
+
 def parse(raw: bytes) -> Annotation:
     """Read one file.
 
@@ -50,13 +68,15 @@ def parse(raw: bytes) -> Annotation:
         ValueError: not XML, hostile, or no VOC annotation; says which.
     """
     from defusedxml import DefusedXmlException
-    from defusedxml.ElementTree import ParseError, fromstring
+    from defusedxml.ElementTree import DefusedXMLParser, ParseError
 
     if (tags := raw.count(b"<")) > MOST_TAGS:
         raise ValueError(say("objects.xml_broken", reason=f"{tags:,} tags"))
     try:
         match = _DECLARED.match(raw)
-        root = fromstring(raw.decode(match[1].decode()) if match else raw, forbid_dtd=True)
+        parser = DefusedXMLParser(target=Shallow(), forbid_dtd=True)
+        parser.feed(raw.decode(match[1].decode()) if match else raw)
+        root = parser.close()
     except DefusedXmlException as error:
         raise ValueError(say("objects.xml_hostile", found=type(error).__name__)) from None
     except (ParseError, ValueError, LookupError, RecursionError, MemoryError) as error:
