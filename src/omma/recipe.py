@@ -75,6 +75,8 @@ class Recipe:
     scale: float | None = _known("zoom by up to this share", None, low=0, high=0.9)
     colour: float | None = _known("strength of brightness, contrast and saturation changes", None, low=0, high=1)
     progressive: float | None = _known("share of the steps at three quarters of the size", None, low=0, high=1)
+    quarter: bool | None = _known("turn by quarters, for pictures without an up (answers that lie somewhere)")
+    mosaic: float | None = _known("share of the pictures made of four (answers that lie somewhere)", None, low=0, high=1)
     trivial: bool | None = _known("TrivialAugment")
     erase: float | None = _known("side of the erased square as a share; 0 = none", None, low=0, high=0.9)
     mixup: float | None = _known("Beta parameter; 0 = none", None, low=0)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from omma.data.views import Views
+
 
 class Answer:
     """One answer about one picture.
@@ -20,6 +22,8 @@ class Answer:
     """
 
     kind: ClassVar[str] = "answer"
+    # Operated outputs that two ways of computing them are compared by, number by number; None = all. The rest `same` judges.
+    compared: ClassVar[tuple[str, ...] | None] = None
 
     def json(self) -> dict[str, Any]:
         """Plain JSON values; scores 0–1, coordinates in pixels of the upright original."""
@@ -39,8 +43,13 @@ class Answer:
         raise NotImplementedError
 
     @classmethod
-    def tensors(cls, truths: Sequence[Any], names: Sequence[str]) -> dict[str, torch.Tensor]:
-        """Truths as tensors with the batch in front; `names` are the classes (or the names of the numbers)."""
+    def tensors(cls, truths: Sequence[Any], names: Sequence[str], views: Views | None = None) -> dict[str, torch.Tensor]:
+        """Truths as tensors with the batch in front.
+
+        Args:
+            names: the classes, or the names of the numbers.
+            views: how the pictures enter, for truths that lie in a frame.
+        """
         raise NotImplementedError
 
     @classmethod
@@ -52,8 +61,12 @@ class Answer:
         }
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> dict[str, Any]:
-        """The operating point (JSON values) that suits these outputs of `Task.infer` best; called on validation only."""
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
+        """The operating point (JSON values) that suits these outputs of `Task.infer` best; called on validation only.
+
+        Args:
+            goal: what a person wants of it (`recall>=0.95`), for answers that know such a thing; "" = their own best.
+        """
         return {}
 
     @classmethod

@@ -9,9 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from omma.answers.answer import Answer
+from omma.answers.placed import Move, Placed, Truth
 
 if TYPE_CHECKING:
+    import torch
+
     from omma.answers._marks import Colour, Sheet
+    from omma.data.spatial.place import Place
+    from omma.data.views import Views
 
 # Two boxes with this intersection over union are the same one.
 SAME = 0.99
@@ -22,7 +27,7 @@ def _none() -> np.ndarray:
 
 
 @dataclass(slots=True, eq=False)
-class Boxes(Answer):
+class Boxes(Placed):
     """The objects of one picture, in no particular order; a prediction also says how sure it is of each.
 
     Args:
@@ -33,6 +38,7 @@ class Boxes(Answer):
         ignored: (N,) bool, objects that count neither as found nor as missed: crowds, "difficult" (truth only).
         classes: every class name, in the model's order, so that a class has one colour and one number on every picture; may be left out.
         floor: objects less probable than this were left out, by a threshold or for want of places (prediction only).
+        shown: objects less probable than this are neither drawn nor told; measures that need no threshold see them all. None: not decided.
     """
 
     width: int
@@ -43,7 +49,9 @@ class Boxes(Answer):
     ignored: np.ndarray | None = None
     classes: Sequence[str] = field(default=(), kw_only=True)
     floor: float = field(default=0.0, kw_only=True)
+    shown: float | None = field(default=None, kw_only=True)
     kind: ClassVar[str] = "boxes"
+    compared: ClassVar[tuple[str, ...] | None] = ("probabilities",)  # in descending order, which boxes of equal probability need not keep
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -58,12 +66,19 @@ class Boxes(Answer):
         sure, aside = (None if one is None else one[places] for one in (self.probabilities, self.ignored))
         return replace(self, labels=[self.labels[i] for i in places], boxes=self.boxes[places], probabilities=sure, ignored=aside)
 
+    def seen(self) -> Self:
+        """Only the objects that are shown."""
+        if self.shown is None or self.probabilities is None or not len(self) or self.probabilities.min() >= self.shown:
+            return self
+        return replace(self.keep(self.probabilities >= self.shown), floor=max(self.floor, self.shown))
+
     def json(self) -> dict[str, Any]:
         """{"width", "height", "boxes": [{"label", "probability", "box": [x1, y1, x2, y2], "ignored": true}]}; the last where so.
 
         A prediction without objects has "probabilities": [] beside, which tells it from a truth without objects.
         """
-        rows = [self._row(place) for place in range(len(self))]
+        shown = self.seen()
+        rows = [shown._row(place) for place in range(len(shown))]
         found = {"width": self.width, "height": self.height, "boxes": rows}
         return found if rows or self.probabilities is None else found | {"probabilities": []}
 
@@ -85,9 +100,13 @@ class Boxes(Answer):
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
         """Each object in its class's colour with its name beside it; where names would hide the picture, below it with their number."""
+        from omma.answers import _marks
+
+        return self.seen()._drawn(_marks.Sheet(picture, self.width, self.height))
+
+    def _drawn(self, sheet: Sheet) -> np.ndarray:
         from omma.answers import _marks, draw
 
-        sheet = _marks.Sheet(picture, self.width, self.height)
         if not len(self):
             return draw.banner(sheet.canvas, ["-"])
         names = list(dict.fromkeys([*self.classes, *sorted(set(self.labels))]))
@@ -123,7 +142,8 @@ class Boxes(Answer):
         if not isinstance(other, Boxes) or other.kind != self.kind or (other.width, other.height) != (self.width, self.height):
             return False
         pairs = self._alike(other, tolerance)
-        floor, mine, theirs = max(self.floor, other.floor), np.ones(len(self), bool), np.ones(len(other), bool)
+        floor = max(self.floor, other.floor, self.shown or 0.0, other.shown or 0.0)
+        mine, theirs = np.ones(len(self), bool), np.ones(len(other), bool)
         if self.probabilities is not None and other.probabilities is not None:
             pairs &= np.abs(np.subtract.outer(self.probabilities.astype(float), other.probabilities)) <= tolerance
             mine, theirs = (~(np.asarray(one.probabilities) <= floor + tolerance) for one in (self, other))
@@ -135,6 +155,51 @@ class Boxes(Answer):
         code = {name: i for i, name in enumerate({*self.labels, *other.labels})}
         mine, theirs = (np.array([code[name] for name in one.labels], int) for one in (self, other))
         return (mine[:, None] == theirs) & (self._aside()[:, None] == other._aside()) & (overlaps(self.boxes, other.boxes) >= SAME)
+
+    @classmethod
+    def tensors(cls, truths: Sequence[Any], names: Sequence[str], views: Views | None = None) -> Truth:
+        """{"boxes": (B, M, 4) float32 pixels of the frame, "classes": (B, M) int64, −1 where there is none, "ignored": (B, M) bool}."""
+        import torch
+
+        assert views is not None, "boxes lie in a frame"
+        place = {name: i for i, name in enumerate(names)}
+        rows = max([1, *map(len, truths)])
+        found = {"boxes": torch.zeros(len(truths), rows, 4), "classes": torch.full((len(truths), rows), -1)}
+        found["ignored"] = torch.zeros(len(truths), rows, dtype=torch.bool)
+        for at, truth in enumerate(truths):
+            corners = views.place(truth.height, truth.width).framed(torch.from_numpy(truth.boxes.astype(np.float32)))
+            here = (corners[:, 2:] > corners[:, :2]).all(1)
+            found["boxes"][at, : len(truth)] = corners
+            found["classes"][at, : len(truth)] = torch.tensor([place[label] for label in truth.labels], dtype=torch.long).where(here, -1)
+            found["ignored"][at, : len(truth)] = torch.from_numpy(truth._aside())
+        return found
+
+    @classmethod
+    def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
+        from omma.answers import _moving
+
+        return _moving.compact(_moving.boxes(truth, moves, size))
+
+    @classmethod
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, goal: str = "") -> dict[str, Any]:
+        """The probability from which on objects are shown: best F1 at an IoU of 0.5 over all classes, or what the goal asks."""
+        from omma.answers._fitting import right
+        from omma.answers.operating import threshold_for
+
+        share, hit, missed = right(tensors, truth)
+        return {"threshold": threshold_for(share, hit, missed, goal)}
+
+    @classmethod
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """{"boxes": (B, K, 4) corners, "probabilities": (B, K), "classes": (B, K) int64, "extent": (B, 2) height and width}."""
+        if place is None:
+            return tensors
+        return tensors | {"boxes": place.boxes(tensors["boxes"]), "extent": place.extent.expand(len(tensors["boxes"]), 2)}
+
+    def settle(self, point: dict[str, Any]) -> Self:
+        if "threshold" in point:
+            self.shown = float(point["threshold"])
+        return self
 
 
 def places_of(where: np.ndarray) -> np.ndarray:

@@ -11,7 +11,12 @@ import numpy as np
 from omma.answers.boxes import Boxes, places_of
 
 if TYPE_CHECKING:
+    import torch
+
     from omma.answers._marks import Colour, Sheet
+    from omma.answers.placed import Move, Truth
+    from omma.data.spatial.place import Place
+    from omma.data.views import Views
 
 
 @dataclass(slots=True, eq=False)
@@ -76,3 +81,59 @@ class Instances(Boxes):
         boxes = (self.boxes[rows, 2:] - self.boxes[rows, :2]).prod(1)
         pairs[np.ix_(rows, columns)] &= apart <= np.maximum(1, tolerance * boxes)[:, None]
         return pairs
+
+    @classmethod
+    def tensors(cls, truths: Sequence[Any], names: Sequence[str], views: Views | None = None) -> Truth:
+        """Those of boxes, and {"objects": (B, S, S) int16}: k = the k-th row's object, small ones on top; 0 = none; −1 = not known."""
+        import torch
+
+        assert views is not None, "outlines lie in a frame"
+        maps = torch.stack([views.place(t.height, t.width).pixels(t._numbered(), -1) for t in truths])
+        return Boxes.tensors.__func__(cls, truths, names, views) | {"objects": maps.to(torch.int16)}  # type: ignore[attr-defined]
+
+    def _numbered(self) -> torch.Tensor:
+        """(height, width) int64 label map, objects counted from 1 in their order, the smaller ones on top; ignored ones −1."""
+        import torch
+
+        from omma.answers import _rle
+
+        pixels = np.zeros((self.height, self.width), np.int64)
+        areas = [_rle.area(text, self.height, self.width) for text in self.counts]
+        for place in sorted(range(len(self)), key=lambda i: -areas[i]):
+            pixels[_rle.decode(self.counts[place], self.height, self.width)] = -1 if self._aside()[place] else place + 1
+        return torch.from_numpy(pixels)
+
+    @classmethod
+    def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
+        """As for boxes, which are fitted to what their masks have become."""
+        from omma.answers import _moving
+
+        rows = truth["classes"].shape[1]
+        moved = _moving.boxes(truth, moves, size)
+        moved["objects"] = _moving.objects(truth["objects"], moves, rows)
+        fitted, pixels = _moving.fitted(moved["objects"], rows * len(moves))
+        outlined = pixels >= _moving.FEWEST
+        # An ignored object has no number on the map: its box stays as it was carried.
+        moved["boxes"] = fitted.where(outlined[..., None], moved["boxes"])
+        moved["classes"] = moved["classes"].where(outlined | moved["ignored"], -1)
+        return _moving.compact(moved)
+
+    @classmethod
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Those of boxes, and {"masks": (B, K, H, W) bool}, from "outlines" (star-convex) or from masks of the frame."""
+        import torch
+
+        from omma.parts.rays import paste
+
+        located = dict(Boxes.locate(tensors, place, point))
+        if "outlines" not in tensors:
+            masks = tensors["masks"].float() if place is None else place.maps(tensors["masks"].float())
+            return located | {"masks": masks > 0.5}
+        outlines = located.pop("outlines")
+        if place is not None:
+            outlines = place.points(outlines)
+        if place is None:
+            down, across = (torch.ones(int(side)) for side in tensors["extent"][0])
+        else:
+            down, across = place.down.line, place.across.line
+        return located | {"masks": paste(outlines, down, across)}

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from omma.data.views import Views
+
 
 @dataclass(slots=True, eq=False)
 class Label(Answer):
@@ -67,7 +69,7 @@ class Label(Answer):
         return (self.label == other.label or tie) and float(abs(self.probabilities - other.probabilities).max()) <= tolerance
 
     @classmethod
-    def tensors(cls, truths: Sequence[Label], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    def tensors(cls, truths: Sequence[Label], names: Sequence[str], views: Views | None = None) -> dict[str, torch.Tensor]:
         """{"target": (B, C) float}: one-hot, so that blended pictures have blended truths."""
         import torch
 
@@ -76,7 +78,7 @@ class Label(Answer):
         return {"target": torch.nn.functional.one_hot(rows, len(names)).float()}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
         """Temperature (Guo et al. 2017) and the level under which an answer counts as unsure.
 
         The level is the lowest at which the answers kept are wrong half as often as all of them together.

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from omma.data.views import Views
+
 
 @dataclass(slots=True, eq=False)
 class Labels(Answer):
@@ -61,14 +63,14 @@ class Labels(Answer):
         return float(abs(self.probabilities - other.probabilities).max()) <= tolerance
 
     @classmethod
-    def tensors(cls, truths: Sequence[Labels], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    def tensors(cls, truths: Sequence[Labels], names: Sequence[str], views: Views | None = None) -> dict[str, torch.Tensor]:
         """{"target": (B, C) float}: 1 where the class is present."""
         import torch
 
         return {"target": torch.tensor([[float(name in truth.labels) for name in names] for truth in truths]).view(-1, len(names))}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
         """One temperature, and for each class the threshold of best F1 on validation (0.5 where it never varies)."""
         from omma.answers.operating import best_thresholds, temperature_binary
 

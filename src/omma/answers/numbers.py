@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+    from omma.data.views import Views
+
 
 @dataclass(slots=True, eq=False)
 class Numbers(Answer):
@@ -61,14 +63,14 @@ class Numbers(Answer):
         return all(near(name, value, other.numbers[name]) for name, value in self.numbers.items())
 
     @classmethod
-    def tensors(cls, truths: Sequence[Numbers], names: Sequence[str]) -> dict[str, torch.Tensor]:
+    def tensors(cls, truths: Sequence[Numbers], names: Sequence[str], views: Views | None = None) -> dict[str, torch.Tensor]:
         """{"target": (B, K) float} in the table's units."""
         import torch
 
         return {"target": torch.tensor([[float(truth.numbers[name]) for name in names] for truth in truths]).view(-1, len(names))}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor]) -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
         """{"spread": factor} that makes predicted deviations as large as the errors on validation; {} where none are predicted."""
         if "spread" not in tensors:
             return {}

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from omma.errors import OmmaError
+from omma.words import say
+
 
 def temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
     """The divisor of (N, C) `logits` with the least log-loss against (N,) class indices (Guo et al. 2017).
@@ -58,3 +61,49 @@ def _best_f1(share: torch.Tensor, truth: torch.Tensor) -> float:
     best = int(torch.where(last, f1, -1).argmax())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
     return round(float((share[best] + below) / 2), 6)
+
+
+def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> float:
+    """The probability from which on something is shown: best F1, or the highest that keeps what a person asked for.
+
+    Args:
+        share: (N,) probabilities of what might be shown.
+        truth: (N,) bool, whether it should be.
+        missed: what should be shown and is not among the N at all.
+        goal: "", `f1`, `recall>=0.95` (the highest threshold that finds so many) or `precision>=0.95` (the lowest that is right so often).
+    """
+    kind, level = parse_goal(goal)
+    total = int(truth.sum()) + missed
+    if not len(share) or not total:
+        return 0.5
+    share, order = share.double().sort(descending=True)
+    hits, shown = truth[order].double().cumsum(0), torch.arange(1, len(share) + 1)
+    last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
+    if kind == "recall":
+        enough = last & (hits / total >= level)
+        best = int(enough.nonzero()[0, 0]) if enough.any() else len(share) - 1
+    elif kind == "precision":
+        enough = last & (hits / shown >= level)
+        best = int(enough.nonzero()[-1, 0]) if enough.any() else 0
+    else:
+        best = int(torch.where(last, 2 * hits / (shown + total), -1).argmax())
+    below = share[best + 1] if best + 1 < len(share) else share[best] * 0
+    return round(float((share[best] + below) / 2), 6)
+
+
+def parse_goal(goal: str) -> tuple[str, float]:
+    """(`f1`, 0) or (`recall` | `precision`, share).
+
+    Raises:
+        OmmaError: it is none of these.
+    """
+    kind, sign, level = goal.replace(" ", "").partition(">=")
+    if not sign and kind in ("", "f1"):
+        return "f1", 0.0
+    try:
+        share = float(level)
+    except ValueError:
+        share = -1.0
+    if kind not in ("recall", "precision") or not 0 < share <= 1:
+        raise OmmaError(say("train.goal", goal=goal))
+    return kind, share

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch.nn.functional import interpolate
 
+from omma.answers.placed import Placed
 from omma.data import chance
 from omma.data.frames import Frames
 from omma.data.sample import Batch, Dataset
+from omma.data.spatial.along import Along
+from omma.data.spatial.truths import Truths
 from omma.data.vary import Vary
 from omma.data.views import Views
 from omma.errors import OmmaError
@@ -46,13 +49,12 @@ class Batches:
     ) -> None:  # fmt: skip
         self.frames, self.dataset, self.recipe, self.rank, self.world = frames, dataset, recipe, rank, world
         self.device = torch.device(device)
-        self.vary = Vary(views, recipe, task.answer)
+        self.vary = (Along if issubclass(task.answer, Placed) else Vary)(views, recipe, task.answer)
         self.views = views
         frames.move(self.device)
-        self._has_truth = torch.tensor([sample.truth is not None for sample in dataset.samples], dtype=torch.bool)
-        self._truth = {key: value.to(self.device) for key, value in _truths(dataset, task).items()}
+        self.truths = Truths(dataset, task, views, self.device)
         splits = {sample.split for sample in dataset.samples} - {None}
-        places = [i for i in frames.usable if (not splits or dataset.samples[i].split == "train") and self._has_truth[i]]
+        places = [i for i in frames.usable if (not splits or dataset.samples[i].split == "train") and self.truths.known[i]]
         self.places = torch.tensor(places, dtype=torch.long)
         if not places:
             raise OmmaError(say("views.empty"), dataset.root)
@@ -80,8 +82,7 @@ class Batches:
         if self.frames.lazy:
             self.frames.prefetch(self.index(step + 1))
         here = index.to(self.device)
-        truth = {key: value.index_select(0, here) for key, value in self._truth.items()}
-        pictures, truth = self.vary(frames, truth, here, step // self.per_epoch)
+        pictures, truth = self.vary(frames, self.truths.at(index), here, step // self.per_epoch)
         if progress < self.recipe.get("progressive", 0.0):
             side = self.views.size * 3 // 4
             pictures = interpolate(pictures, (side, side), mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
@@ -100,9 +101,8 @@ class Batches:
             frames = self.frames.get(index).to(self.device)
             if following is not None:
                 self.frames.prefetch(following)
-            here = index.to(self.device)
-            known = bool(self._has_truth[index].all())
-            yield Batch(self.views.finish(frames), {k: v.index_select(0, here) for k, v in self._truth.items()} if known else {}, index)
+            known = bool(self.truths.known[index].all())
+            yield Batch(self.views.finish(frames), self.truths.at(index) if known else {}, index)
 
     def _order(self, epoch: int) -> torch.Tensor:
         """(n,) int64: the places of an epoch in their order."""
@@ -114,21 +114,10 @@ class Batches:
 
     def _shares(self) -> torch.Tensor:
         """(n,) double: cumulative chance of each place when every class is to come up equally often (no class at all counts as one)."""
-        target = next(iter(self._truth.values()))[self.places.to(self.device)].cpu().double()
+        first = self.truths.first()
+        target = torch.zeros(0) if first is None else first[self.places.to(self.device)].cpu().double()
         if target.dim() != 2 or not ((target == 0) | (target == 1)).all():
             raise OmmaError(say("views.balance"))
         classes = torch.cat([target, (target.sum(1, keepdim=True) == 0).double()], 1)
         share = (classes / classes.sum(0).clamp_min(1)).sum(1) / classes.sum(1)
         return (share / share.sum()).cumsum(0)
-
-
-def _truths(dataset: Dataset, task: Task) -> dict[str, torch.Tensor]:
-    """Truths of all places as tensors; zeros where there is none."""
-    known = [i for i, sample in enumerate(dataset.samples) if sample.truth is not None]
-    if not known:
-        return {}
-    rows = task.answer.tensors([dataset.samples[i].truth for i in known], task.names)
-    if len(known) == len(dataset):
-        return rows
-    place = torch.tensor(known)
-    return {key: torch.zeros(len(dataset), *value.shape[1:], dtype=value.dtype).index_copy(0, place, value) for key, value in rows.items()}

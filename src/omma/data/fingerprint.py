@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
+from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
@@ -52,7 +53,7 @@ class Fingerprint:
         width, height: of the sampled pictures, upright, in pixels.
         channels: what a network needs to see: 1 where every sampled picture is grey (also grey stored as colour), else 3.
         mean, std: of each channel over the training part, 0–1, every picture counting the same; as long as `channels`.
-        class_counts: split → class → samples that show it; samples of no split count under `open`.
+        class_counts: split → class → samples that show it (of masks: not counted); samples of no split count under `open`.
         number_stats: number → its statistics over the training part.
         digest: SHA-256 over `Dataset.digest()` and the contents of the sampled files.
         measured: pictures that were read for this.
@@ -178,7 +179,7 @@ def _class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for sample in dataset.samples:
         truth = sample.truth
-        shown = [truth.label] if isinstance(truth, Label) else truth.labels if isinstance(truth, Labels) else ()
+        shown = [truth.label] if isinstance(truth, Label) else set(truth.labels) if isinstance(truth, Labels | Boxes) else ()
         if shown:
             counts.setdefault(sample.split or "open", Counter()).update(shown)
     return {split: {name: count[name] for name in dataset.names} for split, count in counts.items()}

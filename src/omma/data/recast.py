@@ -70,7 +70,7 @@ def seen_as(dataset: Dataset, kind: str) -> Dataset:
     Raises:
         OmmaError: the labels do not say what is asked.
     """
-    if kind_of(dataset) not in ("boxes", "instances", "mask"):
+    if kind_of(dataset) not in (Boxes.kind, Instances.kind, Mask.kind):
         return dataset
     seen, lost = recast(dataset, kind)
     return replace(seen, notes=[*dataset.notes, *lost])

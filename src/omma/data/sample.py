@@ -113,6 +113,21 @@ class Dataset:
         assert self.pixels is not None and sample.row is not None, "a sample has a file or a row"
         return self.pixels[sample.row]
 
+    def extent(self, index: int) -> tuple[int, int]:
+        """(height, width) in pixels of the upright picture of sample `index`, from its header.
+
+        Raises:
+            DataError: the file is no picture.
+        """
+        sample = self.samples[index]
+        if sample.path is not None:
+            from omma.data.decode import probe
+
+            about = probe(sample.path)
+            return about.height, about.width
+        height, width = self.picture(index).shape[:2]
+        return height, width
+
     def part(self, split: str) -> Dataset:
         """Only the samples of one split (`train`, `val`, `test`) or, with `all`, every sample."""
         return self.choose([i for i, s in enumerate(self.samples) if split in ("all", s.split)])

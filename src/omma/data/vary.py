@@ -41,6 +41,9 @@ class Draw(IntEnum):
     PARTNER = 15
     CUT_DOWN = 16
     CUT_RIGHT = 17
+    QUARTER = 18
+    MOSAIC = 19
+    TILE = 20
 
 
 class Vary:

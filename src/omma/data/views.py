@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 import torch
@@ -12,6 +12,9 @@ from torch.nn import functional as F
 
 from omma.errors import BundleError, DataError
 from omma.words import say
+
+if TYPE_CHECKING:
+    from omma.data.spatial.place import Place, Span
 
 Fit = Literal["squash", "crop", "pad"]
 Tta = Literal["none", "flip", "shift", "flip+shift"]
@@ -107,6 +110,15 @@ class Views:
         inner = [max(1, (2 * length * self.size + longest) // (2 * longest)) for length in (height, width)]
         return 0, 0, height, width, inner[0], inner[1]
 
+    def place(self, height: int, width: int) -> Place:
+        """Where a picture of `height` × `width` pixels lies in its frame."""
+        from omma.data.spatial.place import Place, Span
+
+        top, left, rows, columns, tall, wide = self._plan(height, width)
+        y, x = (self.size - tall) // 2, (self.size - wide) // 2
+        down, across = torch.ones(height), torch.ones(width)
+        return Place(Span(down, top, rows, y, tall, self.size), Span(across, left, columns, x, wide, self.size))
+
     def _eight_bits(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, channels) uint8."""
         from omma.data.decode import to_rgb8
@@ -195,12 +207,9 @@ class InGraph(nn.Module):
         x = pictures.float()
         if self.views.channels == 1:
             x = torch.floor(((x * self.luma).sum(3, keepdim=True) + 32768) / 65536)
-        height, width = torch.ones_like(x[0, :, 0, 0]), torch.ones_like(x[0, 0, :, 0])
-        tall, wide = height.sum().double(), width.sum().double()
-        top, rows, tall_out = self._span(tall, wide)
-        left, columns, wide_out = self._span(wide, tall)
-        across, across_bits, across_in = weights(width, left, columns, wide_out, self.views.size)
-        down, down_bits, down_in = weights(height, top, rows, tall_out, self.views.size)
+        place = self.place(pictures)
+        across, across_bits, across_in = weights(place.across)
+        down, down_bits, down_in = weights(place.down)
         x = torch.matmul(x.permute(0, 3, 1, 2), across.T)  # (N, C, H, W) @ (W, size)
         x = torch.floor(x / across_bits + 0.5).clamp(0, 255)
         x = torch.matmul(down, x)  # (size, H) @ (N, C, H, size)
@@ -209,6 +218,22 @@ class InGraph(nn.Module):
             inside = (down_in[:, None] * across_in[None, :])[None, :, :, None]
             x = x * inside + self.filling * (1 - inside)
         return x.to(torch.uint8)
+
+    def place(self, pictures: torch.Tensor) -> Place:
+        """Where pictures of this size, (N, H, W, C), lie in their frames."""
+        x = pictures[0].float()
+        return self.between(torch.ones_like(x[:, 0, 0]), torch.ones_like(x[0, :, 0]))
+
+    def between(self, down: torch.Tensor, across: torch.Tensor) -> Place:
+        """The same from the sides of a picture, as many ones as it has rows and columns."""
+        from omma.data.spatial.place import Place, Span
+
+        tall, wide = down.sum().double(), across.sum().double()
+        sides = []
+        for line, length, other in ((down, tall, wide), (across, wide, tall)):
+            start, read, out = self._span(length, other)
+            sides.append(Span(line, start, read, torch.floor((self.views.size - out) / 2), out, self.views.size))
+        return Place(*sides)
 
     def _span(self, length: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(start, length) of what is read along one side, and the length it becomes; see `Views._plan`."""
@@ -222,13 +247,15 @@ class InGraph(nn.Module):
         return whole, length, torch.floor((2 * length * self.views.size + longest) / (2 * longest)).clamp_min(1)
 
 
-def weights(line: torch.Tensor, start: torch.Tensor, length: torch.Tensor, out: torch.Tensor, size: int) -> tuple[torch.Tensor, ...]:
-    """One side's resize as a matrix: triangle filter over `length` pixels from `start`, giving `out` pixels centred in `size`.
+def weights(span: Span) -> tuple[torch.Tensor, ...]:
+    """One side's resize as a matrix: triangle filter over `span.length` pixels from `span.start`.
 
-    Returns (size, len(line)) float32 whole numbers, their common divisor (a power of two), and (size,) 1 where a row is inside.
+    Returns (size, L) float32 whole numbers, their common divisor (a power of two), and (size,) 1 where a row is inside.
     """
-    place = torch.cumsum(line.double(), 0) - 1 - start  # of each source pixel in what is read
-    row = torch.arange(size, device=line.device, dtype=torch.float64) - torch.floor((size - out) / 2)
+    line, length, out = span.line, span.length, span.out
+    assert isinstance(length, torch.Tensor) and isinstance(out, torch.Tensor), "known at run time only"
+    place = torch.cumsum(line.double(), 0) - 1 - span.start  # of each source pixel in what is read
+    row = torch.arange(span.size, device=line.device, dtype=torch.float64) - span.offset
     inside = (row >= 0) & (row < out)
     scale = length / out
     support = scale.clamp_min(1.0)

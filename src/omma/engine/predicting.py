@@ -14,6 +14,7 @@ from omma.data.frames import Frames
 from omma.data.sample import Dataset, Refused
 from omma.data.sources import home
 from omma.engine.pipeline import Pipeline
+from omma.engine.told import is_placed, told
 from omma.metrics.metric import Metric
 from omma.progress import Watch
 from omma.words import say
@@ -44,7 +45,11 @@ def answers(model: Bundle | Pipeline, dataset: Dataset, watch: Watch | None = No
 
 
 def answered(
-    model: Bundle | Pipeline, dataset: Dataset, watch: Watch | None = None, batch: int = 64, ask: Callable[[np.ndarray], list] | None = None
+    model: Bundle | Pipeline,
+    dataset: Dataset,
+    watch: Watch | None = None,
+    batch: int = 64,
+    ask: Callable[..., list[Answer]] | None = None,
 ) -> Answered:
     """The same with the place of each answer.
 
@@ -52,7 +57,8 @@ def answered(
         model: a bundle or its pipeline; its networks stay on the device they are on.
         dataset: the pictures; truths are not looked at.
         batch: pictures at once.
-        ask: frames (N, S, S, C) uint8 → settled answers, for a model that is not computed by its pipeline (a quantised graph).
+        ask: frames (N, S, S, C) uint8, and as `places` where each picture lies in its own → settled answers, for a model that is not
+            computed by its pipeline (a quantised graph).
 
     Raises:
         DataError: not one picture can be read.
@@ -68,11 +74,12 @@ def answered(
         for start in range(0, len(frames.usable), batch):
             watch.step(say("evaluate.answering"), start, len(frames.usable))
             index = torch.tensor(frames.usable[start : start + batch])
+            places = [pipeline.views.place(*dataset.extent(place)) for place in index.tolist()] if is_placed(pipeline.task) else None
             if ask is not None:
-                said += ask(frames.get(index).cpu().numpy())
+                said += ask(frames.get(index).cpu().numpy(), places=places)
                 continue
-            tensors = pipeline(frames.get(index).to(device))
-            said += [answer.settle(pipeline.point) for answer in pipeline.task.decode(tensors)]
+            tensors = {key: value.cpu() for key, value in pipeline(frames.get(index).to(device)).items()}
+            said += told(pipeline.task, tensors, pipeline.point, places)
     watch.end(say("evaluate.answering"))
     return Answered(said, list(frames.usable), list(frames.refused))
 

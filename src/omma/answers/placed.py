@@ -1,0 +1,59 @@
+"""The part of the contract for answers that lie somewhere: their truth moves with the picture, their reply is carried back to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omma.answers.answer import Answer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from omma.data.spatial.place import Place
+
+Truth = dict[str, "torch.Tensor"]
+
+
+class Move(NamedTuple):
+    """One picture's way onto another canvas; several on one canvas make a mosaic.
+
+    Args:
+        source: (B,) int64, whose picture it is, by its row in the batch.
+        theta: (B, 3, 3), where each place of the canvas is read in that picture; both from −1 to 1, as `affine_grid` has it.
+        window: (B, 4) corners x1, y1, x2, y2 of the part of the canvas it covers, −1 to 1; without area: it does not show.
+    """
+
+    source: torch.Tensor
+    theta: torch.Tensor
+    window: torch.Tensor
+
+
+class Placed(Answer):
+    """An answer about places of its picture.
+
+    A network sees frames (see `Views`): `tensors` are in pixels of the frame, and so are the outputs of `Task.infer`; answers are in
+    pixels of the original. `locate` is what lies between, arithmetic that an exported model contains.
+    """
+
+    def written(self, stem: Path) -> dict[str, Any]:
+        """What scripts read, as `json`, with what is too large for a row in files called `stem` and more."""
+        return self.json()
+
+    @classmethod
+    def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
+        """The truth of pictures that moved: what left the canvas is gone, what is cut is smaller.
+
+        Args:
+            truth: as `tensors` made it, of the pictures before.
+            moves: what each canvas is made of; windows do not overlap.
+            size: side of frame and canvas, pixels.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Operated tensors of frames → the same about the pictures, all of one size; with None the frame is the picture."""
+        raise NotImplementedError

@@ -1,0 +1,249 @@
+"""Where things are: coordinates between pictures and frames, and truths that move with their pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from omma.answers.boxes import Boxes
+from omma.answers.instances import Instances
+from omma.answers.mask import VOID, Mask
+from omma.answers.placed import Move
+from omma.data.sample import Dataset, Sample
+from omma.data.spatial.along import Along
+from omma.data.spatial.truths import Truths
+from omma.data.views import InGraph, Views
+from omma.recipe import Recipe
+from omma.tasks.detect import Detect
+from omma.tasks.segment import Segment
+
+SIDE = 64
+NAMES = ["background", "red", "绿"]
+
+
+def scene(height: int = 48, width: int = 72) -> tuple[np.ndarray, Mask, Instances]:
+    """Two rectangles and a disc, each class in a colour of its own."""
+    from omma.answers import _rle
+
+    pixels = np.zeros((height, width), np.uint8)
+    y, x = np.mgrid[:height, :width]
+    shapes = [
+        ((y >= 4) & (y < 20) & (x >= 6) & (x < 30), 1),
+        ((y >= 30) & (y < 44) & (x >= 10) & (x < 22), 2),
+        ((y - 24) ** 2 + (x - 54) ** 2 < 144, 1),
+    ]
+    for where, kind in shapes:
+        pixels[where] = kind
+    picture = np.zeros((height, width, 3), np.uint8)
+    for kind in (1, 2):
+        picture[pixels == kind, kind - 1] = 255
+    labels = [NAMES[kind] for _, kind in shapes]
+    counts = [_rle.encode(where) for where, _ in shapes]
+    boxes = np.array([_rle.box(text, height, width) for text in counts], float)
+    return picture, Mask.of(pixels, NAMES), Instances(width, height, labels, boxes, None, None, counts)
+
+
+def views(fit: str = "pad", size: int = SIDE) -> Views:
+    return Views(size, 3, fit, (0.0,) * 3, (1.0,) * 3)
+
+
+# ── frames ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+@pytest.mark.parametrize(("height", "width"), [(48, 72), (200, 90), (64, 64), (7, 300)])
+def test_coordinates_come_back_from_the_frame(fit, height, width):
+    place = views(fit).place(height, width)
+    boxes = torch.tensor([[width * 0.45, height * 0.4, width * 0.55, height * 0.6]])
+    if fit == "crop":  # only the middle is shown
+        side = min(height, width)
+        boxes = torch.tensor([[width / 2 - side / 4, height / 2 - side / 4, width / 2 + side / 4, height / 2 + side / 4]])
+    framed = place.framed(boxes)
+    assert (framed >= 0).all() and (framed <= SIDE).all()
+    torch.testing.assert_close(place.boxes(framed), boxes, atol=1e-3, rtol=0)
+    assert place.extent.tolist() == [[height, width]]
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad", "crop"])
+def test_truth_lies_where_the_frame_shows_it(fit):
+    picture, mask, found = scene()
+    frame = views(fit).frame(picture)
+    own = Mask.tensors([mask], NAMES, views(fit))["mask"][0].numpy()
+    for kind in (1, 2):
+        bright = frame[..., kind - 1] > 127
+        assert (bright & (own == kind)).sum() / max(1, (bright | (own == kind)).sum()) > 0.9, "the mask is not where the colour is"
+    box = Boxes.tensors([found], NAMES, views(fit))["boxes"][0, 1]
+    rows, columns = np.nonzero(frame[..., 1] > 127)
+    if len(rows):
+        seen = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        np.testing.assert_allclose(box.numpy(), seen, atol=1.01)
+
+
+def test_an_exported_graph_knows_the_same_place():
+    for fit in ("squash", "pad", "crop"):
+        plain, graph = views(fit).place(33, 91), InGraph(views(fit)).place(torch.zeros(2, 33, 91, 3, dtype=torch.uint8))
+        points = torch.rand(5, 2) * SIDE
+        torch.testing.assert_close(plain.points(points), graph.points(points), check_dtype=False)
+        torch.testing.assert_close(plain.maps(torch.eye(SIDE)), graph.maps(torch.eye(SIDE)))
+        assert torch.equal(plain.extent, graph.extent) and torch.equal(plain.shown(), graph.shown())
+
+
+def test_maps_spread_over_the_picture_again():
+    _, mask, _ = scene(96, 144)
+    place = views("pad", 96).place(96, 144)
+    framed = Mask.tensors([mask], NAMES, views("pad", 96))["mask"]
+    shares = torch.nn.functional.one_hot(framed.long().clamp_max(2), 3).permute(0, 3, 1, 2).float()
+    back = Mask.locate({"probabilities": shares}, place, {})["mask"][0].numpy()
+    assert back.shape == (96, 144) and (back == mask.pixels).mean() > 0.97
+
+
+def test_what_a_crop_does_not_show_is_void():
+    place = views("crop").place(48, 72)
+    located = Mask.locate({"probabilities": torch.ones(1, 2, SIDE, SIDE) / 2}, place, {"threshold": 0.5})
+    pixels = located["mask"][0]
+    assert (pixels[:, :12] == VOID).all() and (pixels[:, 60:] == VOID).all() and (pixels[:, 12:60] == 1).all()
+
+
+# ── moving ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def varied(answer, truth, frame, copies: int = 8, size: int = SIDE, **settings):
+    recipe = Recipe().put("you", **{"flip": False, "shift": 0.0, "scale": 0.0, "rotate": 0.0, "colour": 0.0, "erase": 0.0} | settings)
+    frames = torch.from_numpy(np.repeat(frame[None], copies, 0))
+    rows = {key: value.expand(copies, *value.shape[1:]).clone() for key, value in truth.items()}
+    return Along(views(size=size), recipe, answer)(frames, rows, torch.arange(copies), 3)
+
+
+WAYS = [
+    {"flip": True}, {"shift": 0.2}, {"scale": 0.5}, {"rotate": 40.0}, {"quarter": True}, {"mosaic": 1.0},
+    {"flip": True, "shift": 0.1, "scale": 0.4, "rotate": 15.0, "quarter": True, "mosaic": 0.5},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way))
+def test_masks_move_with_their_pictures(way):
+    picture, mask, _ = scene()
+    frame = views().frame(picture)
+    pictures, moved = varied(Mask, Mask.tensors([mask], NAMES, views()), frame, **way)
+    colours = torch.stack([pictures[:, :2].sum(1) < 0.5, pictures[:, 0] > 0.5, pictures[:, 1] > 0.5], 1)
+    known = moved["mask"] != VOID
+    right = colours.gather(1, moved["mask"].long().clamp_max(2)[:, None])[:, 0]
+    assert right[known].float().mean() > 0.95, "the mask is not where the colour went"
+    assert known.float().mean() > 0.3 and not torch.equal(moved["mask"][0], moved["mask"][1]), "every copy is another one"
+    assert (pictures[:, :, :, :].permute(0, 2, 3, 1)[~known] < 0.51).all(), "where nothing is known nothing shows"
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if "rotate" not in way], ids=lambda way: "-".join(way))
+def test_boxes_move_with_their_pictures(way):
+    """The green rectangle is where its box says."""
+    picture, _, found = scene()
+    only = found.keep(np.array([1]))
+    pictures, moved = varied(Boxes, Boxes.tensors([only], NAMES, views()), views().frame(picture), **way)
+    assert (moved["classes"] >= 0).sum() >= 4
+    for shown, corners, kinds in zip(pictures, moved["boxes"], moved["classes"], strict=True):
+        green = (shown[1] > 0.5).numpy()
+        inside = np.zeros_like(green)
+        for x1, y1, x2, y2 in corners[kinds >= 0].round().int().tolist():
+            inside[y1:y2, x1:x2] = True
+            assert green[y1:y2, x1:x2].mean() > 0.7, "a box holds what is not its object"
+        assert (green & ~inside).sum() <= 0.25 * max(12, green.sum()), "green lies outside every box"
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way))
+def test_instances_keep_their_numbers_and_fit_their_boxes(way):
+    picture, _, found = scene()
+    _, moved = varied(Instances, Instances.tensors([found], NAMES, views()), views().frame(picture), **way)
+    for objects, boxes, kinds, aside in zip(*(moved[key] for key in ("objects", "boxes", "classes", "ignored")), strict=True):
+        numbers = set(objects[objects > 0].tolist())
+        rows, asked = ({place + 1 for place in some.nonzero().flatten().tolist()} for some in (kinds >= 0, (kinds >= 0) & ~aside))
+        assert asked <= numbers <= rows, "a number without a row, or an object without pixels"
+        for number in numbers:
+            down, across = (objects == number).nonzero(as_tuple=True)
+            seen = [across.min(), down.min(), across.max() + 1, down.max() + 1]
+            assert boxes[number - 1].tolist() == [float(value) for value in seen]
+
+
+def test_an_object_that_left_is_gone_and_one_half_gone_is_cut():
+    truth = {
+        "boxes": torch.tensor([[[0.0, 0, 20, 20], [40, 40, 64, 64]]]),
+        "classes": torch.tensor([[0, 1]]),
+        "ignored": torch.zeros(1, 2, dtype=torch.bool),
+    }
+    right = torch.eye(3)[None].clone()
+    right[0, 0, 2] = 0.5  # what is read lies 16 pixels to the right: objects move 16 to the left
+    moved = Boxes.move(truth, [Move(torch.tensor([0]), right, torch.tensor([[-1.0, -1, 1, 1]]))], SIDE)
+    assert moved["boxes"][0, 0].tolist() == [0, 0, 4, 20] and moved["ignored"][0, 0], "a fifth of it shows: nobody is asked for it"
+    assert moved["boxes"][0, 1].tolist() == [24, 40, 48, 64] and moved["classes"][0].tolist() == [0, 1]
+    right[0, 0, 2] = 1.5
+    moved = Boxes.move(truth, [Move(torch.tensor([0]), right, torch.tensor([[-1.0, -1, 1, 1]]))], SIDE)
+    assert moved["classes"].tolist() == [[1]] and moved["boxes"][0, 0].tolist() == [0, 40, 16, 64]
+
+
+def test_the_same_seed_moves_the_same_way():
+    picture, mask, _ = scene()
+    frame, truth = views().frame(picture), Mask.tensors([mask], NAMES, views())
+    (a, b), (c, d) = (varied(Mask, truth, frame, **WAYS[-1]) for _ in range(2))
+    assert torch.equal(a, c) and torch.equal(b["mask"], d["mask"])
+
+
+# ── truths by place ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_truths_are_the_same_kept_or_made_when_asked_for(monkeypatch):
+    from omma.data.spatial import truths
+
+    _, mask, _ = scene()
+    flat = Mask.of(np.ones((30, 30), np.uint8), NAMES)
+    samples = [Sample("a", truth=mask), Sample("b"), Sample("c", truth=flat)]
+    dataset = Dataset(samples, NAMES, "segment", root=None, format="")  # type: ignore[arg-type]
+    kept = Truths(dataset, Segment(NAMES), views(), torch.device("cpu"))
+    monkeypatch.setattr(truths, "IN_MEMORY", 0)
+    made = Truths(dataset, Segment(NAMES), views(), torch.device("cpu"))
+    assert kept.first() is not None and made.first() is None and kept.known.tolist() == [True, False, True]
+    for index in (torch.tensor([2, 0]), torch.tensor([0])):
+        assert torch.equal(kept.at(index)["mask"], made.at(index)["mask"])
+
+
+# ── operating point ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def detections():
+    """Three right at 0.9, 0.6, 0.4; two wrong at 0.5, 0.3; one object is never found."""
+    boxes = torch.tensor([[[0.0, 0, 10, 10], [20, 20, 30, 30], [50, 0, 60, 10], [40, 40, 50, 50], [0, 50, 10, 60]]])
+    tensors = {"boxes": boxes, "probabilities": torch.tensor([[0.9, 0.6, 0.5, 0.4, 0.3]]), "classes": torch.zeros(1, 5, dtype=torch.long)}
+    true = torch.tensor([[[0.0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50], [0, 0, 0, 0], [30, 0, 40, 8]]])
+    kinds = torch.tensor([[0, 0, 0, -1, 0]])
+    return tensors, {"boxes": true, "classes": kinds, "ignored": torch.zeros(1, 5, dtype=torch.bool)}
+
+
+@pytest.mark.parametrize(
+    ("goal", "threshold"), [("", 0.35), ("f1", 0.35), ("recall>=0.5", 0.55), ("recall >= 0.95", 0.15), ("precision>=0.99", 0.55)]
+)
+def test_the_threshold_serves_the_goal(goal, threshold):
+    tensors, truth = detections()
+    assert Boxes.fit(tensors, truth, goal)["threshold"] == pytest.approx(threshold, abs=1e-4)
+
+
+def test_an_ignored_object_is_neither_found_nor_missed():
+    tensors, truth = detections()
+    truth["ignored"][0, 4] = True  # the one that is never found: then everything can be found
+    from omma.answers._fitting import right
+
+    assert right(tensors, truth)[2] == 0 and right(*detections())[2] == 1
+
+
+def test_thresholds_hide_objects_from_people_and_not_from_measures():
+    task = Detect(["cell"])
+    tensors, _ = detections()
+    answer = task.decode(tensors | {"extent": torch.tensor([[64, 64]])})[0].settle({"threshold": 0.45})
+    assert len(answer) == 5 and [row["probability"] for row in answer.json()["boxes"]] == pytest.approx([0.9, 0.6, 0.5])
+    assert Boxes.from_json(answer.json()).same(answer)
+    truth = Boxes(64, 64, ["cell"] * 3, np.array([[0, 0, 10, 10], [20, 20, 30, 30], [40, 40, 50, 50.0]]))
+    metrics = task.metrics()
+    once = np.ones(1, np.float32)
+    value = {key: metrics[key].summary(metrics[key].records([answer], [truth]), once) for key in ("precision", "recall", "AP50")}
+    assert value["precision"] == pytest.approx(2 / 3) and value["recall"] == pytest.approx(2 / 3)
+    assert value["AP50"] > 0.8, "the fourth box, which nobody sees, still counts for the average precision"
+    answer.settle({"threshold": 0.0})
+    assert len(answer.json()["boxes"]) == 5
