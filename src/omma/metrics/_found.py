@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omma.metrics._matching import Matcher
-from omma.metrics._objects import OfObjects
+from omma.metrics._objects import OfObjects, levels
 from omma.metrics._per_picture import tally
 from omma.metrics.counts import Counted
 from omma.metrics.metric import Records
@@ -19,7 +19,7 @@ class Found(OfObjects, Counted):
 
     Args:
         names, matcher: as in `OfObjects`.
-        threshold: predictions less probable than this are not shown.
+        threshold: predictions less probable than this are not shown, where they do not know it themselves.
     """
 
     def __init__(self, names: Sequence[str], matcher: Matcher | None = None, threshold: float = 0.5) -> None:
@@ -30,7 +30,8 @@ class Found(OfObjects, Counted):
         """{"label", "hit": of the predictions shown and not left out, "true": the classes of the truths that count}."""
         matched = self.matcher(predictions, truths)
         outcome = matched.outcome[:, self.size, 0]
-        return self.rows(matched, (matched.predicted.score >= self.threshold) & (outcome >= 0), hit=outcome == 1)
+        shown = matched.predicted.score >= levels(predictions, self.threshold)[matched.predicted.picture]
+        return self.rows(matched, shown & (outcome >= 0), hit=outcome == 1)
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
         return self.one(*self._sums(records, weights))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,11 @@ from omma.metrics._matching import SIZES, Matcher, Matches
 from omma.metrics._per_picture import by_picture, carrying
 from omma.metrics.counts import mean_of_defined
 from omma.metrics.metric import Metric, Records
+
+
+def levels(predictions: Sequence[Any], otherwise: float) -> np.ndarray:
+    """(N,) the probability from which on the objects of each prediction are shown: its own operating point, else `otherwise`."""
+    return np.array([otherwise if one.shown is None else one.shown for one in predictions])
 
 
 class OfObjects(Metric):

@@ -10,6 +10,7 @@ import numpy as np
 from omma.metrics._found import Found
 from omma.metrics._matching import Asked
 from omma.metrics._mistakes import KINDS, mistakes
+from omma.metrics._objects import levels
 from omma.metrics._per_picture import joined, pictures
 from omma.metrics.counts import most_confused
 from omma.metrics.f1 import F1
@@ -26,7 +27,7 @@ class BoxF1(Found, F1):
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
         """As `Found.records`, and what `mistakes` tells."""
         asked = Asked(predictions, truths, self.matcher.overlap)
-        told = mistakes(self.matcher(predictions, truths), asked, self.threshold, len(self.names))
+        told = mistakes(self.matcher(predictions, truths), asked, levels(predictions, self.threshold), len(self.names))
         return Found.records(self, predictions, truths) | told
 
     def figure(self, records: Records) -> dict[str, Any]:
