@@ -70,7 +70,7 @@ class Running:
         self.runtime = Fingerprint(seconds)
         bundle = SimpleNamespace(views=Views(8), task=Classify(NAMES), point={"threshold": 0.4}, names=NAMES)
         model = Model(bundle, self.runtime, max_pixels=1_000_000)
-        self.batcher = Batcher(model.answers, most=most, limit=places)
+        self.batcher = Batcher(model.rows, most=most, limit=places)
         desk = Desk(model, self.batcher, places=places, seconds=deadline)
         self.service = Service(desk, {"task": "classify", "model": "tiny", "names": NAMES, "runtime": "fingerprint"})
         sock = bind("127.0.0.1", 0)
@@ -499,9 +499,9 @@ def test_the_service_says_what_the_model_says(tmp_path):
     model = Model(opened, named("eager", opened))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 44, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
     blob = (tmp_path / "p.jpg").read_bytes()
-    frame = model.frame(blob)
+    frame, place = model.frame(blob)
     assert np.array_equal(frame, views.frame(decode(tmp_path / "p.jpg")))
-    answer = Label.from_json(model.answers(np.stack([frame, frame[::-1]]))[0])
+    answer = Label.from_json(model.tell(model.rows(np.stack([frame, frame[::-1]]))[0], place))
     with torch.no_grad():
         said = opened.task.decode(opened.pipeline()(torch.from_numpy(frame)[None]))[0].settle(opened.point)
     assert answer.same(said, 1e-5) and answer.unsure and said.unsure

@@ -11,6 +11,7 @@ import torch
 
 from omma.bundle import Bundle
 from omma.compressors.compressor import Shop
+from omma.engine.told import told
 from omma.metrics import bootstrap
 from omma.metrics.metric import Metric, Score
 from omma.words import say
@@ -86,11 +87,11 @@ def first_metric(bundle: Bundle) -> tuple[str, Metric]:
     return next(iter(bundle.task.metrics().items()))
 
 
-def answers(bundle: Bundle, tensors: dict[str, torch.Tensor]) -> list[Answer]:
-    """Tensors of `Task.infer` → settled answers."""
+def answers(shop: Shop, bundle: Bundle, tensors: dict[str, torch.Tensor], places: list[int]) -> list[Answer]:
+    """Tensors of `Task.infer` about these places → settled answers."""
     with torch.inference_mode():
         operated = bundle.task.answer.operate(tensors, bundle.point)
-    return [answer.settle(bundle.point) for answer in bundle.task.decode(operated)]
+        return told(bundle.task, operated, bundle.point, shop.spots(bundle, places))
 
 
 def points_lost(metric: Metric, before: float, after: float) -> float:

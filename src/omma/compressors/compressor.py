@@ -17,8 +17,10 @@ import torch
 from omma.bundle import Bundle
 from omma.data.frames import Frames
 from omma.data.sample import Dataset
+from omma.data.spatial.place import Place
 from omma.engine.budget import Budget
 from omma.engine.machine import Machine
+from omma.engine.told import is_placed
 from omma.progress import Watch
 
 if TYPE_CHECKING:
@@ -59,6 +61,10 @@ class Shop:
         """(N, S, S, C) uint8 frames of these places, in order."""
         for start in range(0, len(places), AT_ONCE):
             yield self.frames.get(torch.tensor(places[start : start + AT_ONCE])).cpu()
+
+    def spots(self, bundle: Bundle, places: list[int]) -> list[Place] | None:
+        """Where these pictures lie in their frames, for answers that lie somewhere."""
+        return [bundle.views.place(*self.dataset.extent(i)) for i in places] if is_placed(bundle.task) else None
 
     def truths(self, places: list[int]) -> list[Answer]:
         return [truth for i in places if (truth := self.dataset.samples[i].truth) is not None]

@@ -102,17 +102,23 @@ def quantise(whole: Path, target: Path, reader: Any) -> Path:
 
 
 def _behind_a_convolution(graph: Any) -> list[str]:
-    """Names of the nodes to quantise: from the first convolution or product on; what prepares the picture stays exact."""
+    """Names of the nodes to quantise: from the first convolution or product to the last; what prepares the picture, and what turns maps
+    into boxes, stays exact."""
+    learned = {tensor.name for tensor in graph.initializer}
     reached: set[str] = set()
     chosen = []
     for place, node in enumerate(graph.node):
         node.name = node.name or f"node_{place}"
-        start = node.op_type in ("Conv", "Gemm", "MatMul")
+        # A product of two things that were computed is no layer.
+        start = node.op_type in ("Conv", "Gemm") or (node.op_type == "MatMul" and any(name in learned for name in node.input))
         if start or any(name in reached for name in node.input):
             reached.update(node.output)
-            if node.op_type in KINDS:
-                chosen.append(node.name)
-    return chosen
+            chosen.append((node, start))
+    needed: set[str] = set()
+    for node, start in reversed(chosen):
+        if start or any(name in needed for name in node.output):
+            needed.update(node.input)
+    return [node.name for node, start in chosen if node.op_type in KINDS and (start or any(name in needed for name in node.output))]
 
 
 def has_vnni() -> bool:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from omma.answers.placed import Placed
 from omma.data.views import InGraph
 from omma.errors import DiskError
-from omma.exporters.graph import DYNAMIC, INPUT, Graph
+from omma.exporters.graph import DYNAMIC, INPUT, Graph, leave
 from omma.runtimes._graphs import own_graph, write_onnx
 from omma.words import say
 
@@ -19,28 +20,38 @@ if TYPE_CHECKING:
     from omma.bundle import Bundle
 
 FRAMES = "frames"
+SIDES = {"down": "H", "across": "W"}  # as many ones as the picture has rows and columns
 
 
 class Enter(nn.Module):
-    """(N, H, W, 3) uint8, any H and W → {"frames": (N, S, S, C) uint8}."""
+    """(N, H, W, 3) uint8, any H and W → {"frames": (N, S, S, C) uint8}; for answers that lie somewhere also the sides of the picture."""
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.enter = InGraph(bundle.views)
+        self.placed = issubclass(bundle.task.answer, Placed)
 
     def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
-        return {FRAMES: self.enter(picture)}
+        frames = {FRAMES: self.enter(picture)}
+        if not self.placed:
+            return frames
+        place = self.enter.place(picture)
+        return frames | dict(zip(SIDES, (place.down.line, place.across.line), strict=True))
 
 
 class Leave(nn.Module):
-    """Tensors of `Task.infer` → operated tensors."""
+    """Tensors of `Task.infer`, and the sides of the picture where they matter → operated tensors, about the pictures."""
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
-        self.answer, self.point = bundle.task.answer, bundle.point
+        self.enter, self.task, self.point = InGraph(bundle.views), bundle.task, bundle.point
 
     def forward(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        return self.answer.operate(tensors, self.point)
+        inner = {key: value for key, value in tensors.items() if key not in SIDES}
+        operated = self.task.answer.operate(inner, self.point)
+        if len(inner) == len(tensors):
+            return operated
+        return leave(self.task, operated, self.enter.between(*(tensors[side] for side in SIDES)), self.point)
 
 
 def write_quantised(graph: Graph, path: Path) -> Path:
@@ -59,8 +70,11 @@ def write_quantised(graph: Graph, path: Path) -> Path:
     with torch.no_grad(), tempfile.TemporaryDirectory(prefix="omma-") as folder:
         tensors = {name: t.clone() for name, t in graph.whole.pipeline.infer(graph.whole.enter(graph.example)).items()}
         first, last = Path(folder) / "first.onnx", Path(folder) / "last.onnx"
-        write_onnx(Enter(bundle), graph.example, first, source=INPUT, outputs=[FRAMES], dynamic=DYNAMIC)
-        write_onnx(Leave(bundle), tensors, last, source=[f"core/{name}" for name in tensors], outputs=graph.outputs, dynamic={0: "N"})
+        entered = Enter(bundle)(graph.example)
+        sides = {name: line for name, line in entered.items() if name != FRAMES}
+        write_onnx(Enter(bundle), graph.example, first, source=INPUT, outputs=list(entered), dynamic=DYNAMIC)
+        dynamic = {f"core/{name}": {0: "N"} for name in tensors} | {f"enter/{name}": {0: SIDES[name]} for name in sides}
+        write_onnx(Leave(bundle), tensors | sides, last, source=list(dynamic), outputs=graph.outputs, dynamic=dynamic)
         model = joined(onnx.load(str(first)), core, onnx.load(str(last)))
     for key, value in graph.metadata().items():
         model.metadata_props.add(key=key, value=value)
@@ -74,7 +88,8 @@ def write_quantised(graph: Graph, path: Path) -> Path:
 def joined(first: Any, core: Any, last: Any) -> Any:
     """Three `onnx.ModelProto`, end to end; every name but the outer inputs and outputs says which part it belongs to.
 
-    The inputs of `last` are called `core/NAME`: an answer may have an output of the same name as a tensor it is made of.
+    The inputs of `last` are called `core/NAME`: an answer may have an output of the same name as a tensor it is made of; `enter/NAME`
+    comes from `first`.
     """
     from onnx import checker, compose
 
@@ -87,8 +102,9 @@ def joined(first: Any, core: Any, last: Any) -> Any:
     first = compose.add_prefix(first, "enter/", rename_inputs=False)
     core = compose.add_prefix(core, "core/")
     last = compose.add_prefix(last, "leave/", rename_inputs=False, rename_outputs=False)
+    sides = [output.name for output in first.graph.output if output.name != f"enter/{FRAMES}"]
     whole = compose.merge_models(first, core, [(f"enter/{FRAMES}", f"core/{FRAMES}")], producer_name="omma")
-    whole = compose.merge_models(whole, last, [(name, name) for name in between], producer_name="omma")
+    whole = compose.merge_models(whole, last, [(name, name) for name in [*sides, *between]], producer_name="omma")
     checker.check_model(whole)
     return whole
 

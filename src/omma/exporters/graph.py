@@ -6,15 +6,18 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 from torch import nn
 
 import omma
+from omma.answers.placed import Placed
 from omma.data.decode import to_rgb8
+from omma.data.spatial.place import Place
 from omma.data.views import InGraph
+from omma.tasks.task import Task
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -35,7 +38,12 @@ class Whole(nn.Module):
         self.pipeline = bundle.pipeline()
 
     def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.pipeline(self.enter(picture))
+        return leave(self.pipeline.task, self.pipeline(self.enter(picture)), self.enter.place(picture), self.pipeline.point)
+
+
+def leave(task: Task, tensors: dict[str, torch.Tensor], place: Place, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+    """Operated tensors of frames → of the pictures, where the answer lies somewhere."""
+    return task.answer.locate(tensors, place, point) if issubclass(task.answer, Placed) else tensors
 
 
 @dataclass(slots=True)

@@ -32,7 +32,7 @@ def write_onnx(
     *,
     source: str | Sequence[str],
     outputs: Sequence[str],
-    dynamic: dict[int, str],
+    dynamic: dict[int, str] | dict[str, dict[int, str]],
     metadata: dict[str, str] | None = None,
 ) -> Path:
     """Write a module of one input (or a dict of them) and named outputs as a single ONNX file, whole or not at all.
@@ -43,7 +43,7 @@ def write_onnx(
         path: where; its folder is made.
         source: name of the input, or names of the entries in their order.
         outputs: names of the outputs.
-        dynamic: dimension → name, for those that may have any length.
+        dynamic: dimension → name, for those that may have any length; where inputs differ in that, by the names of `source`.
         metadata: what is written into `metadata_props`.
 
     Raises:
@@ -51,9 +51,10 @@ def write_onnx(
         Exception: whatever the exporter says of an operation it cannot write.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    free: Any = dict.fromkeys(dynamic, torch.export.Dim.DYNAMIC)
-    free = dict.fromkeys(example, free) if isinstance(example, dict) else free
     names = [source] if isinstance(source, str) else list(source)
+    sides: Any = {name: dynamic.get(name, dynamic) for name in names}  # type: ignore[call-overload]
+    free: Any = [dict.fromkeys(sides[name], torch.export.Dim.DYNAMIC) for name in names]
+    free = dict(zip(example, free, strict=True)) if isinstance(example, dict) else free[0]
     given = (example, {}) if isinstance(example, dict) else (example,)  # a dict in the last place would be taken for keywords
     with warnings.catch_warnings(), torch.no_grad(), _hushed("torch.onnx", "onnxscript", "torch.export"):
         warnings.simplefilter("ignore")
@@ -64,7 +65,7 @@ def write_onnx(
     model = program.model
     _forget_where(model)
     for entry in model.graph.inputs:
-        for place, name in dynamic.items():
+        for place, name in sides[entry.name].items():
             _rename_dimension(model, str(entry.shape[place]), name)
     model.metadata_props.update(metadata or {})
     try:

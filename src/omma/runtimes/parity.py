@@ -66,10 +66,17 @@ def gate(bundle: Bundle, a: Computes, b: Computes, batches: Iterable[Any]) -> Pa
     return parity
 
 
-def compare(bundle: Bundle, mine: dict[str, np.ndarray], other: dict[str, np.ndarray], parity: Parity) -> Parity:
-    """Compare the operated tensors of one batch; adds to `parity`."""
+def compare(bundle: Bundle, mine: dict[str, np.ndarray], other: dict[str, np.ndarray], parity: Parity, located: bool = False) -> Parity:
+    """Compare the operated tensors of one batch; adds to `parity`.
+
+    Args:
+        located: they are about pictures already, not about frames.
+    """
     import torch
 
+    from omma.engine.told import told
+
+    task, numbers = bundle.task, bundle.task.answer.compared
     count = len(next(iter(mine.values())))
     start, parity.pictures = parity.pictures, parity.pictures + count
     if list(mine) != list(other):
@@ -80,13 +87,18 @@ def compare(bundle: Bundle, mine: dict[str, np.ndarray], other: dict[str, np.nda
             found, wanted = f"{other[name].dtype}{other[name].shape}", f"{tensor.dtype}{tensor.shape}"
             parity.refuse(say("runtimes.other_shape", name=name, found=found, wanted=wanted), count)
             return parity
+        if numbers is not None and name not in numbers:
+            continue
         far = distance(tensor, other[name])
         parity.worst = max(parity.worst, far)
         if not far <= NEAR:
             parity.refuse(say("runtimes.far", name=name, far=f"{far:.2g}", near=NEAR))
-    decode = bundle.task.decode
-    pairs = zip(*(decode({k: torch.from_numpy(np.array(t)) for k, t in side.items()}) for side in (mine, other)), strict=True)
-    for place, (one, two) in enumerate(pairs):
+    sides = [{key: torch.from_numpy(np.array(tensor)) for key, tensor in side.items()} for side in (mine, other)]
+    if located:
+        said = [[answer.settle(bundle.point) for answer in task.decode(side)] for side in sides]
+    else:
+        said = [told(task, side, bundle.point) for side in sides]
+    for place, (one, two) in enumerate(zip(*said, strict=True)):
         if not one.same(two):
             parity.refuse(say("runtimes.other_answer", place=start + place, mine=short(one.json()), other=short(two.json())), 1)
     return parity

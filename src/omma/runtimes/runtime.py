@@ -7,7 +7,7 @@ point is applied here, once for all of them, so a threshold can change without a
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from omma.answers.answer import Answer
     from omma.bundle import Bundle
+    from omma.data.spatial.place import Place
 
 # Frames (N, S, S, C) uint8 → tensors of `Task.infer`, batch in front.
 Infer = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -52,10 +53,11 @@ class Runtime:
         """(N, S, S, C) uint8 → operated tensors, batch in front; `point` overrides values of the operating point."""
         return {key: tensor.numpy() for key, tensor in self._operated(frames, point).items()}
 
-    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None) -> list[Answer]:
-        """(N, S, S, C) uint8 → N answers, settled."""
-        settled = self.bundle.point | (point or {})
-        return [answer.settle(settled) for answer in self.bundle.task.decode(self._operated(frames, point))]
+    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None, places: Sequence[Place] | None = None) -> list[Answer]:
+        """(N, S, S, C) uint8 → N answers, settled; about the pictures where `places` say how they lie in their frames."""
+        from omma.engine.told import told
+
+        return told(self.bundle.task, self._operated(frames, point), self.bundle.point | (point or {}), places)
 
     def _operated(self, frames: np.ndarray, point: dict[str, Any] | None) -> dict[str, Any]:
         import torch

@@ -7,13 +7,16 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from omma.errors import DataError
 from omma.serving.batcher import Batcher, Expired, Full
 from omma.words import say
+
+if TYPE_CHECKING:
+    from omma.data.spatial.place import Place
 
 
 class Runs(Protocol):
@@ -38,8 +41,8 @@ class Model:
     def __init__(self, bundle: Any, runtime: Runs, max_pixels: int = 40_000_000) -> None:
         self.bundle, self.runtime, self.max_pixels = bundle, runtime, max_pixels
 
-    def frame(self, blob: bytes) -> np.ndarray:
-        """The bytes of a picture file → (S, S, C) uint8.
+    def frame(self, blob: bytes) -> tuple[np.ndarray, Place]:
+        """The bytes of a picture file → (S, S, C) uint8, and where the picture lies in it.
 
         Raises:
             DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel.
@@ -49,14 +52,22 @@ class Model:
         about = probe(blob)
         if about.width * about.height > self.max_pixels:
             raise DataError(say("serve.too_many_pixels", width=about.width, height=about.height, cap=self.max_pixels // 1_000_000))
-        return self.bundle.views.frame(decode(blob, name=say("serve.picture")))
+        picture = decode(blob, name=say("serve.picture"))
+        return self.bundle.views.frame(picture), self.bundle.views.place(*picture.shape[:2])
 
-    def answers(self, frames: np.ndarray) -> Sequence[dict[str, Any]]:
-        """(N, S, S, C) uint8 → N answers as JSON."""
+    def rows(self, frames: np.ndarray) -> Sequence[dict[str, np.ndarray]]:
+        """(N, S, S, C) uint8 → the operated tensors of each of N pictures, as a batch of one."""
+        found = self.runtime.run(frames)
+        return [{key: value[row : row + 1] for key, value in found.items()} for row in range(len(frames))]
+
+    def tell(self, row: dict[str, np.ndarray], place: Place) -> dict[str, Any]:
+        """One picture's answer as JSON."""
         import torch
 
-        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in self.runtime.run(frames).items()}
-        return [answer.settle(self.bundle.point).json() for answer in self.bundle.task.decode(tensors)]
+        from omma.engine.told import told
+
+        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in row.items()}
+        return told(self.bundle.task, tensors, self.bundle.point, [place])[0].json()
 
 
 @dataclass(slots=True)
@@ -116,10 +127,12 @@ class Desk:
             self.inside -= 1
 
     async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any]:
-        frame = await asyncio.get_running_loop().run_in_executor(self._pool, self._frame, blob, asker)
-        return await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline))
+        frame, place = await asyncio.get_running_loop().run_in_executor(self._pool, self._frame, blob, asker)
+        row = await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline))
+        # Not behind pictures that wait to be decoded, and not where the others' requests are read.
+        return await asyncio.to_thread(self.model.tell, row, place)
 
-    def _frame(self, blob: bytes, asker: _Asker) -> np.ndarray:
+    def _frame(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Place]:
         if asker.left or time.monotonic() > asker.deadline:
             raise Expired
         return self.model.frame(blob)

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from omma.verbs._outputs import Folder, Table
 
 
+# What a person does not read on the screen.
+HIDDEN = ("path", "probabilities", "width", "height", "rle", "classes")
+
+
 class Row(dict):
     """One picture's answer as JSON values: `{"path", …}`, or `{"path", "error"}`."""
 
@@ -29,7 +33,7 @@ class Row(dict):
         return dict(self)
 
     def lines(self) -> list[str]:
-        rest = {key: value for key, value in self.items() if key not in ("path", "probabilities")}
+        rest = {key: value for key, value in self.items() if key not in HIDDEN}
         if "error" in rest:
             return [say("predict.row_error", path=self["path"], error=rest["error"])]
         return [f"{self['path']}\t" + "\t".join(_short(key, value) for key, value in rest.items())]
@@ -164,7 +168,7 @@ class Job:
                     yield place, Row(known[file]), self._blank_row(width)
                     continue
                 answer, features = next(answered)
-                yield place, self._row(file, answer, features), features
+                yield place, self._row(place, answer, features), features
         finally:
             answered.close()
             ahead.close()  # type: ignore[attr-defined]
@@ -181,12 +185,14 @@ class Job:
         from omma.data.decode import decode
 
         results: list[tuple[Answer | str, np.ndarray | None]] = [("", None)] * len(places)
-        frames, good = [], []
+        frames, spots, good = [], [], []
         for slot, place in enumerate(places):
             try:
                 if place in self.inputs.missing:
                     raise DataError(self.inputs.missing[place])
-                frames.append(self.opened.views.frame(decode(Path(self.inputs.files[place]))))
+                picture = decode(Path(self.inputs.files[place]))
+                frames.append(self.opened.views.frame(picture))
+                spots.append(self.opened.views.place(*picture.shape[:2]))
                 good.append(slot)
             except DataError as error:
                 results[slot] = (error.what, None)
@@ -194,7 +200,7 @@ class Job:
             return results
         batch = np.stack(frames)
         features = self._features(batch) if self.neighbours is not None or self.embed is not None else None
-        for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point), strict=True)):
+        for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point, spots), strict=True)):
             results[slot] = (answer, None if features is None else features[row])
             if self.folder is not None and self.as_ == "drawn":
                 self._draw(places[slot], answer)
@@ -206,13 +212,25 @@ class Job:
         assert self.folder is not None
         draw_into(self.folder.out, self.inputs.files[place], answer, self.below[place])
 
-    def _row(self, file: str, answer: Answer | str, features: np.ndarray | None) -> Row:
+    def _row(self, place: int, answer: Answer | str, features: np.ndarray | None) -> Row:
+        file = self.inputs.files[place]
         if isinstance(answer, str):
             return Row(path=file, error=answer)
-        row = Row(path=file, **answer.json())
+        row = Row(path=file, **self._told(place, answer))
         if self.neighbours is not None and features is not None:
             row["nearest"] = self.neighbours.of(features)
         return row
+
+    def _told(self, place: int, answer: Answer) -> dict[str, Any]:
+        """The answer's JSON; what does not fit into a row lies beside it in the folder, where there is one."""
+        from omma.answers.placed import Placed
+
+        if self.folder is None or not isinstance(answer, Placed):
+            return answer.json()
+        try:
+            return answer.written(self.folder.out / self.below[place])
+        except OSError as error:
+            raise DiskError(say("predict.not_written", reason=error.strerror or error), self.folder.out) from None
 
     def _embed(self, embedding: Embedding, row: Row, features: np.ndarray | None) -> None:
         if "error" in row or features is None:

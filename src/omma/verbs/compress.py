@@ -170,7 +170,8 @@ def _compress(shop: Shop, whole: Bundle, method: str | None, max_drop: float, ta
     from omma.runtimes.choose import fastest
 
     base = fastest(whole, shop.watch)
-    before = judge.answers(whole, shop.inferred(base, shop.places("val")))
+    places = shop.places("val")
+    before = judge.answers(shop, whole, shop.inferred(base, places), places)
     tried: list[Copy] = []
     for share in SHARES:
         shop.share = share
@@ -221,8 +222,9 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
 
     places = shop.places("val")
     tensors = shop.inferred(named("ort", bundle), places)
-    bundle.point = bundle.task.answer.fit(tensors, bundle.task.answer.tensors(shop.truths(places), bundle.names))
-    drop = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors))
+    truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
+    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.task.settings.get("goal", ""))
+    drop = judge.drop_on(shop, "val", bundle, before, judge.answers(shop, bundle, tensors, places))
     shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop)
 
@@ -237,10 +239,12 @@ def _finish(
 
     copy, part = best.bundle, "test" if shop.places("test") else "val"
     runtime = named("ort", copy)
-    chosen = judge.verdict(shop, "val", copy, before, judge.answers(copy, shop.inferred(runtime, shop.places("val"))))
+    places = shop.places("val")
+    chosen = judge.verdict(shop, "val", copy, before, judge.answers(shop, copy, shop.inferred(runtime, places), places))
     held_out = None
     if part == "test":
-        sides = [judge.answers(one, shop.inferred(run, shop.places("test"))) for one, run in ((whole, base), (copy, runtime))]
+        places = shop.places("test")
+        sides = [judge.answers(shop, one, shop.inferred(run, places), places) for one, run in ((whole, base), (copy, runtime))]
         held_out = judge.verdict(shop, "test", copy, *sides)
         if held_out.drop > max_drop:
             told = say("compress.broken", drop=held_out.drop, max_drop=max_drop, before=held_out.before, after=held_out.after)

@@ -123,12 +123,14 @@ def explained(
     """A decoded picture, (H, W, C) → (answer, name explained, heat of the frame (S, S), receipt)."""
     import torch
 
+    from omma.engine.told import told
     from omma.explainers.explainer import Question, choose
     from omma.explainers.receipt import receipt
 
     pipeline = opened.pipeline()
     device = next(pipeline.parameters()).device
     frames = torch.from_numpy(opened.views.frame(original))[None].to(device)
+    places = [opened.views.place(*original.shape[:2])]
     with torch.no_grad():
         tensors = pipeline.infer(frames)
         operated = opened.task.answer.operate(tensors, opened.point)
@@ -137,10 +139,10 @@ def explained(
 
         # A quantised graph answers; the networks it was made from can be asked why.
         runtime = named("ort", opened)
-        answer = runtime.answers(frames.cpu().numpy())[0]
+        answer = runtime.answers(frames.cpu().numpy(), places=places)[0]
         tensors = {key: torch.from_numpy(value) for key, value in runtime.infer(frames.cpu().numpy()).items()}
     else:
-        answer = opened.task.decode({key: t.cpu() for key, t in operated.items()})[0].settle(opened.point)
+        answer = told(opened.task, {key: t.cpu() for key, t in operated.items()}, opened.point, places)[0]
     asked = choose(opened.task, tensors, about)
     question = Question(opened.task, dict(opened.nets), asked)
     pictures = opened.views.finish(frames)

@@ -143,7 +143,9 @@ def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray]
         Refused: an answer differs.
     """
     import numpy as np
+    import torch
 
+    from omma.exporters.graph import leave
     from omma.runtimes.choose import named
     from omma.runtimes.parity import Parity, compare
 
@@ -153,7 +155,10 @@ def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray]
     parity = Parity()
     for batch, answers in zip(batches, exporter.answer(file, batches), strict=True):
         frames = np.stack([opened.views.frame(picture) for picture in batch])
-        compare(opened, measured.run(frames), answers, parity)
+        place = opened.views.place(*batch.shape[1:3])
+        mine = {key: torch.from_numpy(value) for key, value in measured.run(frames).items()}
+        located = {key: value.numpy() for key, value in leave(opened.task, mine, place, opened.point).items()}
+        compare(opened, located, answers, parity, located=True)
     if not parity.ok:
         told = "; ".join(parity.lines)
         raise Refused(say("export.differs", failed=parity.failed, pictures=parity.pictures, lines=told), file.suffix.lstrip("."))
@@ -213,11 +218,12 @@ def own_pictures(opened: Bundle, data: str | Path, format: str | None, watch: Wa
     return pictures
 
 
-def _shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+def _shapes(graph: Any) -> dict[str, tuple[int | str, ...]]:
     import torch
 
+    sides = {graph.example.shape[1]: "H", graph.example.shape[2]: "W"}
     with torch.no_grad():
-        return {name: tuple(tensor.shape[1:]) for name, tensor in graph.whole(graph.example).items()}
+        return {name: tuple(sides.get(n, n) for n in tensor.shape[1:]) for name, tensor in graph.whole(graph.example).items()}
 
 
 def _name_of(opened: Bundle) -> str:

@@ -164,7 +164,7 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
     opened = bundles.open(bundle, place)
     runtime = fastest(opened, watch, place)
     model = Model(opened, runtime)
-    batcher = Batcher(model.answers, most=16, limit=queue)
+    batcher = Batcher(model.rows, most=16, limit=queue)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     desk = Desk(model, batcher, places=queue, decoders=max(1, cores // 4))
     card = {"task": opened.card["task"], "model": opened.card["model"], "names": opened.names[:1000], "runtime": runtime.name}
