@@ -44,7 +44,45 @@ def make(name: str, channels: int, size: int, outputs: int) -> TimmNet:
     return TimmNet(name, channels, size, outputs)
 
 
-class TimmNet(Backbone):
+class TimmBackbone(Backbone):
+    """How published weights come in: timm reads them into a body like ours."""
+
+    def fresh(self, **more: Any) -> nn.Module:
+        """Such a body; `more` goes to timm."""
+        return body(self.name, self.channels, self.size, **more)
+
+    def published(self) -> tuple[str, str, bool]:
+        card = timm.get_pretrained_cfg(self.name.removeprefix("timm/"), allow_unregistered=True)
+        if card is None or not (card.hf_hub_id or card.url):
+            raise OmmaError(say("models.no_published", model=self.name), None, say("models.no_published_fix"))
+        url = f"https://huggingface.co/{card.hf_hub_id}/resolve/main/model.safetensors" if card.hf_hub_id else str(card.url)
+        return url, say("models.by_hand", url=url), False
+
+    def state_from(self, how: str) -> dict[str, torch.Tensor]:
+        more: dict[str, Any] = {}
+        if how != "yes":
+            file = weights_file(how)
+            read(file)  # refuses what is not a whole .safetensors file, before timm opens it
+            more = {"pretrained_cfg_overlay": {"file": str(file)}}
+        load = lambda: self.fresh(pretrained=True, **more)  # noqa: E731
+        try:
+            loaded: Any = fetched(self, load) if how == "yes" else built(self.name, self.size, self.channels, load)
+        except OmmaError as error:
+            if how == "yes" or "state_dict" not in error.what:
+                raise
+            raise OmmaError(say("models.another", model=self.name), how) from None
+        card = loaded.pretrained_cfg
+        named = f"{self.name}.{card['tag']}" if card.get("tag") else self.name
+        self.origin = {
+            "weights": named if how == "yes" else str(weights_file(how).name),
+            "licence": (how == "yes" and card.get("license")) or "unknown",
+            "mean": per_channel(card["mean"], self.channels),
+            "std": per_channel(card["std"], self.channels),
+        }
+        return {f"body.{key}": value for key, value in loaded.state_dict().items()}
+
+
+class TimmNet(TimmBackbone):
     """`forward_features` and `forward_head` of timm, in our words.
 
     Transformers: `maps` are the tokens on their grid as the last block reads them, since behind it only the class token may be looked at;
@@ -55,7 +93,7 @@ class TimmNet(Backbone):
 
     def __init__(self, name: str, channels: int, size: int, outputs: int) -> None:
         super().__init__(name, channels, size, outputs)
-        self.body = body(name, channels, size)
+        self.body = self.fresh()
         self.head = nn.Linear(getattr(self.body, "head_hidden_size", None) or self.body.num_features, outputs)
         self._beside: list[torch.Tensor] = []
 
@@ -95,36 +133,6 @@ class TimmNet(Backbone):
             pieces += [piece for piece in inner if any(True for _ in piece.parameters())]
         return self.loose(self.body) + pieces
 
-    def published(self) -> tuple[str, str, bool]:
-        card = timm.get_pretrained_cfg(self.name.removeprefix("timm/"), allow_unregistered=True)
-        if card is None or not (card.hf_hub_id or card.url):
-            raise OmmaError(say("models.no_published", model=self.name), None, say("models.no_published_fix"))
-        url = f"https://huggingface.co/{card.hf_hub_id}/resolve/main/model.safetensors" if card.hf_hub_id else str(card.url)
-        return url, say("models.by_hand", url=url), False
-
-    def state_from(self, how: str) -> dict[str, torch.Tensor]:
-        more: dict[str, Any] = {}
-        if how != "yes":
-            file = weights_file(how)
-            read(file)  # refuses what is not a whole .safetensors file, before timm opens it
-            more = {"pretrained_cfg_overlay": {"file": str(file)}}
-        load = lambda: body(self.name, self.channels, self.size, pretrained=True, **more)  # noqa: E731
-        try:
-            loaded: Any = fetched(self, load) if how == "yes" else built(self.name, self.size, self.channels, load)
-        except OmmaError as error:
-            if how == "yes" or "state_dict" not in error.what:
-                raise
-            raise OmmaError(say("models.another", model=self.name), how) from None
-        card = loaded.pretrained_cfg
-        named = f"{self.name}.{card['tag']}" if card.get("tag") else self.name
-        self.origin = {
-            "weights": named if how == "yes" else str(weights_file(how).name),
-            "licence": (how == "yes" and card.get("license")) or "unknown",
-            "mean": per_channel(card["mean"], self.channels),
-            "std": per_channel(card["std"], self.channels),
-        }
-        return {f"body.{key}": value for key, value in loaded.state_dict().items()}
-
     def _before_last(self, pictures: torch.Tensor) -> torch.Tensor:
         body = self.body
         tokens = body.norm_pre(body.patch_drop(body._pos_embed(body.patch_embed(pictures))))
@@ -140,3 +148,38 @@ class TimmNet(Backbone):
 
     def _channels_last(self, found: torch.Tensor) -> bool:
         return getattr(self.body, "output_fmt", "NCHW") == "NHWC"
+
+
+class Encoder(TimmBackbone):
+    """The maps of several stages, for decoders.
+
+    Args:
+        name, channels, size: as for any backbone.
+        stride: coarsest maps wanted, in pixels of the picture; where the library cannot keep them so fine they stay as they are.
+    """
+
+    body: Any
+
+    def __init__(self, name: str, channels: int, size: int, stride: int = 32) -> None:
+        super().__init__(name, channels, size, 0)
+        self.stride = stride
+        self.body = self.fresh()
+        self.widths: list[int] = self.body.feature_info.channels()
+        self.strides: list[int] = self.body.feature_info.reduction()
+
+    def fresh(self, **more: Any) -> nn.Module:
+        if self.stride < 32:
+            try:
+                return super().fresh(features_only=True, output_stride=self.stride, **more)
+            except (TypeError, AssertionError, NotImplementedError):  # this family has no dilated form
+                pass
+        return super().fresh(features_only=True, **more)
+
+    def forward(self, pictures: torch.Tensor) -> list[torch.Tensor]:  # type: ignore[override]
+        """(B, C, S, S) → maps (B, widths[i], S / strides[i], S / strides[i]), fine to coarse."""
+        maps = self.body(pictures)
+        last = str(getattr(self.body, "output_fmt", "NCHW")).endswith("NHWC")
+        return [found.permute(0, 3, 1, 2) for found in maps] if last else list(maps)
+
+    def stages(self) -> list[nn.Module]:
+        return self.loose(self.body) + [piece for piece in self.body.children() if any(True for _ in piece.parameters())]

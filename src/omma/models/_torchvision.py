@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torchvision.models as zoo
@@ -51,11 +51,11 @@ def whole(name: str, channels: int, size: int, **more: Any) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of how some will initialise in the future
         net = zoo.get_model(own, weights=None, **more)
-    _read_channels(net, channels)
+    read_channels(net, channels)
     return net
 
 
-def _read_channels(net: nn.Module, channels: int) -> None:
+def read_channels(net: nn.Module, channels: int) -> None:
     """Replace the first convolution by one for other channels."""
     for parent in net.modules():
         for name, child in parent.named_children():
@@ -95,10 +95,26 @@ def _parts(net: Any) -> Parts:
 
 
 class TorchvisionBackbone(Backbone):
-    """How published weights come in, for both kinds: each is made from the library's own `net`."""
+    """How published weights come in, for all kinds: each is made from the library's own `net`."""
+
+    # Layers of the library that tell classes apart; where they are of another width ours stay as they are.
+    HEADS: ClassVar[tuple[str, ...]] = ("fc.", "classifier.", "heads.", "head.")
 
     def __init__(self, name: str, channels: int, size: int, outputs: int, net: Any) -> None:
         super().__init__(name, channels, size, outputs)
+
+    def fresh(self) -> Any:
+        """The library's own network with random weights."""
+        return whole(self.name, self.channels, self.size)
+
+    def colours(self, weights: Any, net: Any) -> tuple[Any, Any]:
+        """Mean and std of the pictures that published weights have seen."""
+        transforms = weights.transforms()
+        return transforms.mean, transforms.std
+
+    def take(self, net: Any, state: dict[str, torch.Tensor], where: str) -> None:
+        """Fill the library's own network."""
+        fill(net, state, where, {})
 
     def published(self) -> tuple[str, str, bool]:
         url = zoo.get_model_weights(self.name.removeprefix("torchvision/")).DEFAULT.url
@@ -117,28 +133,35 @@ class TorchvisionBackbone(Backbone):
         else:
             where = str(weights_file(how))
             state = read(where)
-        net = whole(self.name, self.channels, self.size)
+        net = self.fresh()
         state = {key: _fitted(net, key, value) for key, value in state.items() if not key.startswith(("aux", "AuxLogits"))}
-        mine = net.state_dict()
-        heads = ("fc.", "classifier.", "heads.", "head.")
-        for key, value in mine.items():  # a head of another width is replaced by ours in any case
-            if key.startswith(heads) and (key not in state or state[key].shape != value.shape):
+        for key, value in net.state_dict().items():  # a head of another width is replaced by ours in any case
+            if key.startswith(self.HEADS) and (key not in state or state[key].shape != value.shape):
                 state[key] = value
-        fill(net, state, where, {})
-        transforms = weights.transforms()
+        self.take(net, state, where)
+        mean, std = self.colours(weights, net)
         self.origin = {
             "weights": str(weights) if how == "yes" else weights_file(how).name,
             "licence": weights.meta.get("license", "BSD-3-Clause (torchvision)") if how == "yes" else "unknown",
-            "mean": per_channel(transforms.mean, self.channels),
-            "std": per_channel(transforms.std, self.channels),
+            "mean": per_channel(mean, self.channels),
+            "std": per_channel(std, self.channels),
         }
         state = type(self)(self.name, self.channels, self.size, self.outputs, net).state_dict()
         return {key: value for key, value in state.items() if not key.startswith("head.")}
 
 
+def _tensor(net: nn.Module, key: str) -> torch.Tensor | None:
+    """A parameter or buffer by its name in the state."""
+    parent, _, name = key.rpartition(".")
+    try:
+        return getattr(net.get_submodule(parent), name, None)
+    except AttributeError:
+        return None
+
+
 def _fitted(net: nn.Module, key: str, value: torch.Tensor) -> torch.Tensor:
     """Published filters for other channels, published positions for another grid."""
-    mine = net.state_dict().get(key)
+    mine = _tensor(net, key)
     if mine is None or mine.shape == value.shape:
         return value
     if value.dim() == 4 and mine.dim() == 4 and mine.shape[0] == value.shape[0] and mine.shape[2:] == value.shape[2:]:

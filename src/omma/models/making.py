@@ -71,7 +71,7 @@ def _maker(name: str):
 
 def names(family: str) -> list[str]:
     """Every network of `timm` or `torchvision`, with the family in front."""
-    return _library(family).names()
+    return [name for library in _libraries(family) for name in library.names()]
 
 
 def borrowed(name: str, *, channels: int, size: int, outputs: int) -> Network:
@@ -83,9 +83,9 @@ def borrowed(name: str, *, channels: int, size: int, outputs: int) -> Network:
     family, _, _ = name.partition("/")
     if family not in FAMILIES:
         raise catalog.unknown("model", name, list(EXAMPLES))
-    library = _library(family)
-    if not library.known(name):
-        raise catalog.unknown("model", name, library.names())
+    library = next((library for library in _libraries(family) if library.known(name)), None)
+    if library is None:
+        raise catalog.unknown("model", name, names(family))
     with torch.device("meta"):  # shapes only: does the size pass through, before any weight is drawn?
         twin = built(name, size, channels, lambda: library.make(name, channels, size, outputs)).eval()
         built(name, size, channels, lambda: twin(torch.zeros(1, channels, size, size)))
@@ -94,12 +94,13 @@ def borrowed(name: str, *, channels: int, size: int, outputs: int) -> Network:
     return built(name, size, channels, lambda: library.make(name, channels, size, outputs))
 
 
-def _library(family: str) -> Any:
+def _libraries(family: str) -> list[Any]:
+    """The files that know networks of a family: classifiers, and where things are."""
     if family == "timm":
         catalog.need("timm", "timm", say("models.timm_networks"))
         from omma.models import _timm
 
-        return _timm
-    from omma.models import _torchvision
+        return [_timm]
+    from omma.models import _torchvision, _torchvision_objects, _torchvision_pixels
 
-    return _torchvision
+    return [_torchvision, _torchvision_pixels, _torchvision_objects]

@@ -19,6 +19,9 @@ class Network(nn.Module):
     """
 
     head: nn.Module
+    # What `forward` gives: "row" (B, outputs); "pixels" (B, outputs, S, S) logits at frame resolution;
+    # "objects": forward(pictures) → detections, forward(pictures, truth) → named losses.
+    gives: ClassVar[str] = "row"
     name = ""  # as `making.build` was asked for it
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
     # Published weights also bring the mean and std of the pictures they were trained on.
@@ -72,3 +75,13 @@ class Network(nn.Module):
     def dead_ends(self) -> list[nn.Module]:
         """Modules that must keep their width when the network is pruned."""
         return [self.head]
+
+
+def blank(gives: str, count: int, outputs: int) -> Any:
+    """What a network of this kind gives when it sees nothing: of the right names and shapes, for whoever has to try what follows."""
+    if gives == "pixels":
+        return torch.zeros(count, outputs, 8, 8)
+    if gives == "objects":
+        corners, none = torch.zeros(count, 1, 4), torch.zeros(count, 1)
+        return {"boxes": corners, "probabilities": none, "classes": none.long(), "masks": torch.zeros(count, 1, 8, 8)}
+    return torch.zeros(count, outputs)
