@@ -107,7 +107,7 @@ def test_every_example_runs(path, desk, capsys):
         for line in text.splitlines() if run else ():
             words = shlex.split(BUDGET.sub('--budget "2 steps"', line.split(" > ")[0]))
             if words[1] == "train":
-                words += ["threads=1", "size=32", "model=resnet20"]
+                words += ["threads=1", *(["size=64", "model=anchor-free-small"] if "detect" in words else ["size=32", "model=resnet20"])]
             assert cli.run(words[1:]) in (0, 1), f"{line}\n{capsys.readouterr().err}"
     for text, run in blocks(path, "python"):
         if run:

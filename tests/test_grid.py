@@ -72,7 +72,80 @@ def regress(folder: Path, draw: np.random.Generator) -> Path:
     return folder
 
 
-DATA = {"classify": classify, "multilabel": multilabel, "regress": regress}
+def scene(draw: np.random.Generator) -> tuple[np.ndarray, list[tuple[str, np.ndarray]]]:
+    """A noisy ground with one to three squares and discs apart from one another: (H, W, 3) uint8, [(class, (H, W) bool)]."""
+    height, width = 48, 64
+    pixels = draw.integers(0, 90, (height, width, 3)).astype(np.uint8)
+    y, x = np.mgrid[:height, :width]
+    found = []
+    for cell in draw.permutation(6)[: draw.integers(1, 4)]:
+        top, left, half = 24 * (cell // 3) + 12, 20 * (cell % 3) + 12, draw.integers(6, 9)
+        name = ("square", "圆")[int(draw.integers(2))]
+        here = (abs(y - top) < half) & (abs(x - left) < half) if name == "square" else (y - top) ** 2 + (x - left) ** 2 < half**2
+        pixels[here] = (230, 200, 40) if name == "square" else (30, 120, 240)
+        found.append((name, here))
+    return pixels, found
+
+
+def segment(folder: Path, draw: np.random.Generator) -> Path:
+    """Pictures beside index masks of the same stems, the names of the classes in a list."""
+    for part in ("images", "masks"):
+        (folder / part).mkdir(parents=True)
+    names = ["background", "square", "圆"]
+    (folder / "classes.txt").write_text("\n".join(names) + "\n", "utf-8")
+    for i in range(COUNT):
+        pixels, found = scene(draw)
+        mask = np.zeros(pixels.shape[:2], np.uint8)
+        for name, here in found:
+            mask[here] = names.index(name)
+        Image.fromarray(pixels).save(folder / "images" / f"{i:03}.png")
+        Image.fromarray(mask).save(folder / "masks" / f"{i:03}.png")
+    return folder
+
+
+def objects(folder: Path, draw: np.random.Generator, outlined: bool) -> Path:
+    """A COCO file beside its pictures."""
+    from omma.answers import _rle
+    from omma.answers.boxes import Boxes
+    from omma.answers.instances import Instances
+    from omma.data.sample import Dataset, Sample
+    from omma.formats import coco
+    from omma.progress import Watch
+
+    pictures, samples = [], []
+    for i in range(COUNT):
+        pixels, found = scene(draw)
+        height, width = pixels.shape[:2]
+        counts = [_rle.encode(here) for _, here in found]
+        boxes = np.array([_rle.box(text, height, width) for text in counts], float)
+        labels = [name for name, _ in found]
+        truth = Instances(width, height, labels, boxes, None, None, counts) if outlined else Boxes(width, height, labels, boxes)
+        pictures.append(pixels)
+        samples.append(Sample(f"{i:03}.png", row=i, truth=truth))
+    task = "instances" if outlined else "detect"
+    coco.write(Dataset(samples, ["square", "圆"], task, folder, "coco", np.stack(pictures)), folder, Watch())
+    return folder
+
+
+def detect(folder: Path, draw: np.random.Generator) -> Path:
+    return objects(folder, draw, outlined=False)
+
+
+def instances(folder: Path, draw: np.random.Generator) -> Path:
+    return objects(folder, draw, outlined=True)
+
+
+DATA = {
+    "classify": classify, "multilabel": multilabel, "regress": regress, "segment": segment, "detect": detect, "instances": instances,
+}  # fmt: skip
+PLAIN = ["batch=32", "optimizer=adam", "rate=0.003", "flip=no"]
+# Where things are: frames of 64 pixels, networks as narrow as they come.
+SETTINGS = {
+    "segment": ["model=unet-small", "widths=8-16", "batch=8", "rate=0.01", "mosaic=0"],
+    "detect": ["model=anchor-free-small", "batch=8", "rate=0.004", "mosaic=0", "size=64", "most=20"],
+    "instances": ["model=star", "widths=8-16-32", "batch=8", "rate=0.004", "size=64", "most=20"],
+}
+PLACED = set(SETTINGS)
 
 
 class World:
@@ -84,16 +157,8 @@ class World:
         self.data = f"{self.folder}:redness,brightness" if task == "regress" else str(self.folder)
 
     def train(self, out: str, watch: Watch | None = None) -> Any:
-        settings = [
-            f"model={MODEL}",
-            f"budget={STEPS} steps",
-            "batch=32",
-            "optimizer=adam",
-            "rate=0.003",
-            "evals=3",
-            "checkpoint=10",
-            "flip=no",
-        ]
+        own = SETTINGS.get(self.task, [f"model={MODEL}", *PLAIN])
+        settings = [*own, f"budget={STEPS} steps", "evals=3", "checkpoint=10"]
         return omma.train(self.data, *settings, out=str(self.home / out), device="cpu", watch=watch or Watch())
 
     @property
@@ -106,8 +171,13 @@ class World:
         return str(self.trained.run)
 
     @property
+    def pictures(self) -> str:
+        """The folder of pictures only: masks are pictures too."""
+        return str(self.folder / "images" if self.task == "segment" else self.folder)
+
+    @property
     def some(self) -> str:
-        return str(next(iter(sorted(self.folder.rglob("*.png")))))
+        return str(next(iter(sorted(Path(self.pictures).rglob("*.png")))))
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +219,7 @@ def convert(world: World) -> None:
     from omma.formats.format import open_data
 
     out = world.home / "转换" / world.task
-    written = omma.convert(world.data, str(out), format_="csv")
+    written = omma.convert(world.data, str(out), format_={"segment": "masks", "instances": "coco"}.get(world.task, "csv"))
     json.dumps(written.json(), allow_nan=False)
     before, after = open_data(world.data), open_data(f"{out}:redness,brightness" if world.task == "regress" else out)
     assert (after.task, after.names, len(after)) == (before.task, before.names, len(before))
@@ -157,14 +227,22 @@ def convert(world: World) -> None:
     for place, sample in enumerate(before.samples):
         there = places[Path(sample.id).stem]
         assert after.samples[there].truth.same(sample.truth) and (after.picture(there) == before.picture(place)).all()
+    if world.task in PLACED:
+        return
     with pytest.raises(OmmaError):
         omma.convert(world.data, str(out) + "-coco", format_="coco")
     assert not out.with_name(f"{world.task}-coco").exists()
 
 
 def constant(task: Any, truths: list[Any], seen: list[Any]) -> Any:
-    """The best answer that looks at no picture: shares of the classes, or the mean."""
+    """The best answer that looks at no picture: shares of the classes, the mean, the commonest class everywhere, or no object at all."""
     import torch
+
+    if task.answer.kind == "mask":
+        common = max(task.names, key=lambda name: sum((truth.pixels == task.names.index(name)).sum() for truth in seen))
+        return [task.answer.of(np.full((t.height, t.width), task.names.index(common), np.uint8), task.names) for t in truths]
+    if task.answer.kind in ("boxes", "instances"):
+        return [task.answer(truth.width, truth.height, probabilities=np.zeros(0, np.float32)) for truth in truths]
 
     truth = task.answer.tensors(seen, task.names)["target"].float().mean(0)
     rows = truth.expand(len(truths), -1)
@@ -237,7 +315,8 @@ def predict(world: World) -> None:
     """One answer a picture, which JSON brings back; a torn file is named and the rest goes on."""
     torn = world.home / f"torn-{world.task}.png"
     torn.write_bytes(Path(world.some).read_bytes()[:60])
-    rows = [json.loads(json.dumps(row.json(), allow_nan=False)) for row in omma.predict(world.run, world.folder, str(torn), device="cpu")]
+    asked = [world.pictures, str(torn)]
+    rows = [json.loads(json.dumps(row.json(), allow_nan=False)) for row in omma.predict(world.run, *asked, device="cpu")]
     good = [row for row in rows if "error" not in row]
     assert len(good) == COUNT and len(rows) == COUNT + 1 and "torn" in next(row["path"] for row in rows if "error" in row)
     answer = world.trained.open().task.answer
@@ -263,7 +342,9 @@ def compress(world: World) -> None:
 
     out = world.home / f"small-{world.task}"
     try:
-        result = omma.compress(world.run, data=world.data, max_drop=5.0, out=str(out), budget="20 steps", device="cpu")
+        # Of objects only the copy that learns nothing more: the others are those of every task.
+        method = "int8" if world.task in ("detect", "instances") else None
+        result = omma.compress(world.run, data=world.data, max_drop=5.0, out=str(out), method=method, budget="20 steps", device="cpu")
     except Refused as why:  # on tiny networks a copy is seldom faster: then nothing may be written
         assert any(sign.isdigit() for sign in str(why)) and not out.exists()
         return
@@ -286,7 +367,12 @@ def export(world: World) -> None:
     outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"picture": pixels}), strict=True))
     (row,) = omma.predict(world.run, world.some, device="cpu")
     bundle = world.trained.open()
-    if "probabilities" in outputs:
+    if world.task in PLACED:
+        import torch
+
+        (said,) = bundle.task.decode({name: torch.from_numpy(value) for name, value in outputs.items()})
+        assert said.settle(bundle.point).same(bundle.task.answer.from_json(row))
+    elif "probabilities" in outputs:
         assert outputs["probabilities"][0] == pytest.approx(list(row["probabilities"].values()), abs=2e-3)
         assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == bundle.names
     else:
@@ -319,7 +405,8 @@ def show(world: World) -> None:
     facts = json.loads(json.dumps(card.json(), allow_nan=False, default=str))
     assert facts["task"] == world.task and facts["parameters"] > 1000 and facts["macs"] > 1000
     text = "\n".join(card.lines())
-    assert MODEL in text and all(name in text for name in facts["names"]) and "[" in text
+    model = SETTINGS.get(world.task, [f"model={MODEL}"])[0].removeprefix("model=")
+    assert model in text and all(name in text for name in facts["names"]) and "[" in text
 
 
 CELLS = {

@@ -13,17 +13,48 @@ import torch
 from PIL import Image
 
 from omma import catalog
+from omma.answers import _rle
+from omma.answers.boxes import Boxes
+from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
+from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
 from omma.formats.format import open_data
 from omma.models.network import Network
 from omma.testing import check_format, check_model, check_task
 
 NAMES = ["a", "b", "c"]
+
+
+def masks() -> list[Mask]:
+    """A block of each class on the ground of another."""
+    pixels = np.zeros((6, 48, 64), np.uint8)
+    for i in range(6):
+        pixels[i] = i % 3
+        pixels[i, 8 + 3 * i : 30 + 3 * i, 10 : 40 - 2 * i] = (i + 1) % 3
+    return [Mask.of(one, NAMES) for one in pixels]
+
+
+def outlined() -> list[Instances]:
+    """The same blocks as objects, and one of the ground's class."""
+    found = []
+    for i, mask in enumerate(masks()):
+        inner = mask.pixels == (i + 1) % 3
+        corner = np.zeros((48, 64), bool)
+        corner[2:8, 44:60] = True
+        counts = [_rle.encode(inner), _rle.encode(corner)]
+        boxes = np.array([_rle.box(text, 48, 64) for text in counts], float)
+        found.append(Instances(64, 48, [NAMES[(i + 1) % 3], NAMES[i % 3]], boxes, None, None, counts))
+    return found
+
+
 TRUTHS = {
     "classify": [Label(name) for name in "abcabc"],
     "multilabel": [Labels(tuple(present)) for present in ("a", "ab", "", "c", "bc", "abc")],
+    "segment": masks(),
+    "detect": [Boxes(64, 48, one.labels, one.boxes) for one in outlined()],
+    "instances": outlined(),
     "regress": [Numbers({"a": i * 1.0, "b": -i * 2.0, "c": 3.0 + i}) for i in range(6)],
 }
 SMALL = [
@@ -38,7 +69,7 @@ def test_every_task_keeps_the_contract(task):
 
 @pytest.mark.parametrize("model", SMALL)
 def test_every_model_keeps_its_promises(model):
-    check_model(model)
+    check_model(model, size=64 if model.startswith("anchor-free") else 32)
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from omma.data.recast import seen_as
-from omma.errors import DataError
 from omma.formats.format import open_data
 from omma.verbs.train import train
 
@@ -43,13 +42,6 @@ def test_pictures_as_a_whole_stay_what_they_are():
 
 def test_what_is_lost_is_told(boxes):
     assert len(seen_as(boxes, "labels").notes) > len(boxes.notes)
-
-
-def test_learning_boxes_is_refused_with_what_can_be_learned(tmp_path):
-    with pytest.raises(DataError) as told:
-        train("shapes", out=str(tmp_path / "run"))
-    assert "multilabel" in str(told.value.fix) and "regress" in str(told.value.fix)
-    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_on_counts_is_evaluated_on_the_same_counts(tmp_path):

@@ -28,9 +28,10 @@ import omma
 from omma import catalog
 from omma.data.views import Views
 from omma.engine.pipeline import Pipeline
+from omma.engine.told import told
 from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.making import build
-from omma.models.network import Network
+from omma.models.network import Network, blank
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
 from omma.words import number, say
@@ -281,11 +282,10 @@ def _network(card: dict[str, Any], task: Task, views: Views) -> Network:
     return net
 
 
-def _answers(task: Task, point: dict[str, Any]) -> None:
+def _answers(task: Task, gives: str, point: dict[str, Any]) -> None:
     """Settings and operating point go together: the arithmetic of an answer is done once, on a network's output of zeros."""
-    nothing = {"net": lambda pictures: torch.zeros(len(pictures), task.outputs)}
-    tensors = task.infer(nothing, Batch(torch.zeros(1, 1, 1, 1)))  # type: ignore[arg-type]
-    task.decode(task.answer.operate(tensors, point))[0].settle(point)
+    tensors = task.infer({"net": lambda pictures: blank(gives, len(pictures), task.outputs)}, Batch(torch.zeros(1, 1, 8, 8)))  # type: ignore[dict-item]
+    told(task, task.answer.operate(tensors, point), point)
 
 
 def open(where: str | Path, device: str = "cpu") -> Bundle:
@@ -303,8 +303,9 @@ def open(where: str | Path, device: str = "cpu") -> Bundle:
         task = kind(card["names"], **card.get("task_settings", {}))
         views = Views.from_json(card["views"])
         with torch.device("meta"):  # no memory yet: the shapes must fit first
-            shapes = {f"net.{key}": (t.shape, t.dtype) for key, t in _network(card, task, views).state_dict().items()}
-        _answers(task, card.get("operating_point", {}))
+            built = _network(card, task, views)
+            shapes = {f"net.{key}": (t.shape, t.dtype) for key, t in built.state_dict().items()}
+        _answers(task, built.gives, card.get("operating_point", {}))
     except (
         OmmaError,
         AssertionError,

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from omma import catalog
 
+SIDE = 64  # pixels of the frames a task is tried on
+
 if TYPE_CHECKING:
     import torch
 
@@ -41,31 +43,93 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     torch.manual_seed(0)
     net = build(name, channels=channels, size=size, outputs=outputs, **settings)
     assert set(settings) <= settings_of(name).keys(), "settings_of lists every setting build takes"
+    assert net.gives in ("row", "pixels", "objects"), f"gives is {net.gives!r}, not row, pixels or objects"
     pictures = torch.randn(3, channels, size, size)
     net.prepare(pictures)
     net.train()
-    answers = net(pictures)
-    assert answers.shape == (3, outputs), f"forward gives {tuple(answers.shape)}, not (3, {outputs})"
-    answers.square().sum().backward()
-    dry = [key for key, p in net.named_parameters() if p.requires_grad and p.grad is None]
-    assert not dry, f"no gradient reaches {dry}"
+    truth = _objects(size, outputs)
+    answers = net(pictures, truth) if net.gives == "objects" else net(pictures)
+    _reaches(net, answers, {"row": (3, outputs), "pixels": (3, outputs, size, size)}.get(net.gives))
     net.eval()
     with torch.no_grad():
         maps, features, answers = net.maps(pictures), net.features(pictures), net(pictures)
         assert maps.dim() == 4 and len(maps) == 3, f"maps gives {tuple(maps.shape)}, not (B, D, h, w)"
         assert features.dim() == 2, f"features gives {tuple(features.shape)}, not (B, F)"
         torch.testing.assert_close(net.pool(maps), features, rtol=1e-4, atol=1e-5, msg="features is not pool(maps)")
-        torch.testing.assert_close(net.head(features), answers, msg="forward is not head(features)")
-        torch.testing.assert_close(
-            net(pictures[1:2]), answers[1:2], rtol=1e-4, atol=1e-5, msg="a picture's answer depends on its neighbours"
-        )
-    staged = {id(p) for stage in net.stages() for p in stage.parameters()} | {id(p) for p in net.head.parameters()}
-    lost = [key for key, p in net.named_parameters() if id(p) not in staged]
-    assert not lost, f"stages and head leave out {lost}"
-    again = build(name, channels=channels, size=size, outputs=outputs, **settings)
-    again.load_state_dict(net.state_dict())
+        if net.gives == "row":
+            torch.testing.assert_close(net.head(features), answers, msg="forward is not head(features)")
+        if net.gives == "objects":
+            _detections(answers, outputs, size)
+            _finite(net(pictures, truth))
+        alone, again = net(pictures[1:2]), net(pictures)
+        rtol, atol = (1e-4, 1e-5) if net.gives != "objects" else (1e-3, 1e-3)
+        told = _telling(alone)[0], _telling(answers)[1]
+        torch.testing.assert_close(*told, rtol=rtol, atol=atol, msg="a picture's answer depends on its neighbours")
+        torch.testing.assert_close(again, answers, rtol=0, atol=0, msg="the same pictures have two answers")
+    staged = {id(p) for stage in net.stages() for p in stage.parameters()}
+    assert staged <= {id(p) for p in net.parameters()} - {id(p) for p in net.head.parameters()}, "stages name what is not of the body"
+    lost = [key for key, p in net.named_parameters() if id(p) not in staged and not key.startswith("head.")]
+    assert not lost or net.gives != "row", f"stages and head leave out {lost}"
+    other = build(name, channels=channels, size=size, outputs=outputs, **settings)
+    other.load_state_dict(net.state_dict())
     with torch.no_grad():
-        torch.testing.assert_close(again.eval()(pictures), answers, msg="the weights alone do not make the same network")
+        torch.testing.assert_close(other.eval()(pictures), answers, msg="the weights alone do not make the same network")
+
+
+def _objects(size: int, outputs: int) -> dict[str, torch.Tensor]:
+    """Truth for three pictures: two objects, none, one and another that is ignored."""
+    import torch
+
+    half, third = size / 2, size / 3
+    boxes = torch.tensor([[1, 2, half, half], [third, half, size - 1, size - 2]], dtype=torch.float32).expand(3, 2, 4).contiguous()
+    classes = torch.tensor([[0, outputs - 1], [-1, -1], [outputs - 1, 0]])
+    ignored = torch.tensor([[False, False], [False, False], [False, True]])
+    objects = torch.zeros(3, size, size, dtype=torch.int16)
+    for place, row in ((0, 0), (0, 1), (2, 0)):
+        x1, y1, x2, y2 = boxes[place, row].int().tolist()
+        objects[place, y1:y2, x1:x2] = row + 1
+    return {"boxes": boxes, "classes": classes, "ignored": ignored, "objects": objects}
+
+
+def _reaches(net: Any, answers: Any, shape: tuple[int, ...] | None) -> None:
+    """What a network says in training has its shape, and reaches every weight."""
+    if shape is not None:
+        assert answers.shape == shape, f"forward gives {tuple(answers.shape)}, not {shape}"
+        answers.square().sum().backward()
+    else:
+        _finite(answers)
+        sum(answers.values()).backward()
+    dry = [key for key, p in net.named_parameters() if p.requires_grad and p.grad is None]
+    assert not dry, f"no gradient reaches {dry}"
+
+
+def _finite(losses: Any) -> None:
+    """Losses are named numbers."""
+    assert isinstance(losses, dict) and losses, "forward(pictures, truth) gives named losses"
+    wrong = [key for key, loss in losses.items() if loss.dim() or not math.isfinite(loss.item())]
+    assert not wrong, f"the losses {wrong} are not one finite number each"
+
+
+def _telling(answers: Any) -> Any:
+    """What two answers are compared by: of detections the probabilities, since equally good boxes may change places."""
+    return answers["probabilities"] if isinstance(answers, dict) else answers
+
+
+def _detections(found: Any, outputs: int, size: int) -> None:
+    """Detections have their shapes, the best first, inside the picture."""
+    import torch
+
+    boxes, sure, classes = found["boxes"], found["probabilities"], found["classes"]
+    count = sure.shape[1]
+    assert boxes.shape == (3, count, 4) and classes.shape == (3, count), "boxes, probabilities and classes have a row for each object"
+    assert boxes.dtype == sure.dtype == torch.float32 and classes.dtype == torch.int64, "numbers are float32, classes int64"
+    assert ((sure >= 0) & (sure <= 1)).all() and (sure.diff(dim=1) <= 0).all(), "probabilities fall, from 1 to 0"
+    assert ((sure == 0) | (sure >= 1e-3)).all(), "what is less probable than 0.001 has the probability 0"
+    assert ((classes >= 0) & (classes < outputs)).all(), "classes are places in the names"
+    used = sure > 0
+    assert ((boxes >= 0) & (boxes <= size)).all() and (boxes[..., 2:] >= boxes[..., :2])[used].all(), "boxes lie in the picture"
+    if "masks" in found:
+        assert found["masks"].shape == (3, count, size, size), "there is a mask for each object, at the size of the frame"
 
 
 def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **settings: Any) -> None:
@@ -82,18 +146,20 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
     """
     import torch
 
+    from omma.data.views import Views
+    from omma.engine.told import told
     from omma.tasks.task import Batch
 
     assert len(truths) >= 4, "at least four truths that differ"
     task = catalog.find("tasks", name)(names, **settings)
     torch.manual_seed(0)
     count = len(truths)
-    truth = task.answer.tensors(truths, task.names)
+    views = Views(SIDE)
+    truth = task.answer.tensors(truths, task.names, views)
     for key, value in truth.items():
         assert len(value) == count, f"tensors()[{key!r}] has {len(value)} rows for {count} truths"
-    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
-    nets = task.nets(net)
-    batch = Batch(torch.randn(count, 3, 8, 8), truth, torch.arange(count))
+    nets = task.nets(_small(task))
+    batch = Batch(torch.randn(count, 3, SIDE, SIDE), truth, torch.arange(count))
     _learns(task, nets, batch)
     with torch.no_grad():
         tensors = task.infer(nets, batch)
@@ -101,8 +167,9 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
         assert len(value) == count, f"infer()[{key!r}] has {len(value)} rows for {count} pictures"
     point = task.answer.fit(tensors, truth)
     assert json.loads(json.dumps(point, allow_nan=False)) == point, "the operating point is not plain JSON"
-    operated = task.answer.operate(tensors, point)
-    answers = [answer.settle(point) for answer in task.decode(operated, batch)]
+    with torch.no_grad():
+        operated = task.answer.operate(tensors, point)
+        answers = told(task, operated, point, [views.place(*extent(truth)) for truth in truths])
     assert len(answers) == count and all(isinstance(a, task.answer) for a in answers), "decode gives one answer a picture"
     for answer in answers:
         row = json.loads(json.dumps(answer.json(), allow_nan=False))
@@ -112,11 +179,30 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
     assert score.shape == (count,) and torch.isfinite(score).all(), f"score gives {tuple(score.shape)}, not ({count},)"
 
 
+def _small(task: Any) -> Any:
+    """The smallest network that gives what the task reads."""
+    import torch
+
+    from omma.models.making import build
+
+    if task.reads == "row":
+        return torch.nn.Sequential(torch.nn.AvgPool2d(SIDE // 8), torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
+    if task.reads == "pixels":
+        return torch.nn.Conv2d(3, task.outputs, 3, padding=1)
+    return build(task.models[0], channels=3, size=SIDE, outputs=task.outputs)
+
+
+def extent(truth: Any) -> tuple[int, int]:
+    """(height, width) of the picture of an answer that knows it; else of a frame."""
+    return getattr(truth, "height", SIDE), getattr(truth, "width", SIDE)
+
+
 def _learns(task: Any, nets: dict[str, Any], batch: Any) -> None:
     """Every player's loss is finite, reaches its weights, and falls."""
     import torch
 
-    optimizers = {who: torch.optim.Adam(net.parameters(), 0.02) for who, net in nets.items()}
+    rate = 0.02 if task.reads == "row" else 0.003
+    optimizers = {who: torch.optim.Adam(net.parameters(), rate) for who, net in nets.items()}
     course: dict[str, list[float]] = {}
     for step in range(30):
         for who, loss in task.turns(nets, batch, step):

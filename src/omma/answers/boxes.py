@@ -51,7 +51,7 @@ class Boxes(Placed):
     floor: float = field(default=0.0, kw_only=True)
     shown: float | None = field(default=None, kw_only=True)
     kind: ClassVar[str] = "boxes"
-    compared: ClassVar[tuple[str, ...] | None] = ("probabilities",)  # in descending order, which boxes of equal probability need not keep
+    compared: ClassVar[tuple[str, ...] | None] = ()  # rows of equal probability come in any order, and so do those nobody is shown
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -18,6 +18,7 @@ from omma.words import say
 
 if TYPE_CHECKING:
     from omma.answers.answer import Answer
+    from omma.data.spatial.place import Place
 
 SECONDS, ROUNDS = 1.0, 3  # of measuring one runtime, and how often in turns
 
@@ -87,11 +88,11 @@ def first_metric(bundle: Bundle) -> tuple[str, Metric]:
     return next(iter(bundle.task.metrics().items()))
 
 
-def answers(shop: Shop, bundle: Bundle, tensors: dict[str, torch.Tensor], places: list[int]) -> list[Answer]:
-    """Tensors of `Task.infer` about these places → settled answers."""
+def answers(bundle: Bundle, tensors: dict[str, torch.Tensor], places: list[Place] | None = None) -> list[Answer]:
+    """Tensors of `Task.infer` → settled answers; `places` as in `told`, see `Shop.spots`."""
     with torch.inference_mode():
         operated = bundle.task.answer.operate(tensors, bundle.point)
-        return told(bundle.task, operated, bundle.point, shop.spots(bundle, places))
+        return told(bundle.task, operated, bundle.point, places)
 
 
 def points_lost(metric: Metric, before: float, after: float) -> float:

@@ -256,7 +256,7 @@ def sentence_of(compared: Compared, tongue: str) -> str:
     return say(f"evaluate.verdict.{compared.verdict.word.replace(' ', '_')}", tongue, **values)
 
 
-def _own_graph(bundle: Bundle) -> Callable[[np.ndarray], list[Answer]] | None:
+def _own_graph(bundle: Bundle) -> Callable[..., list[Answer]] | None:
     """What answers for a bundle that brings its own graph (quantised): that graph, and not the networks it was made from."""
     if not bundle.card.get("runtime", {}).get("file"):
         return None

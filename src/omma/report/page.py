@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 # What may stand wherever a person reads: a name or number as it is, or a sentence by language (see `words.both`).
+LARGE = 400  # pixels
 Text = str | int | float | dict[str, str]
 # Pictures together; a page over 15 MB is slow to open on a phone.
 PICTURE_BYTES = 10_000_000
@@ -114,7 +115,10 @@ class Page:
         return self.pictures([(picture, caption, name)])
 
     def pictures(self, rows: Sequence[tuple[np.ndarray, Text, str]], side: int = 320) -> Self:
-        """Pictures in a row that wraps: (picture (H, W, 3) uint8, caption, file name); large ones are scaled to `side` pixels."""
+        """Pictures in a row that wraps: (picture (H, W, 3) uint8, caption, file name); large ones are scaled to `side` pixels.
+
+        Those of more than `LARGE` get the room to be looked at one by one.
+        """
         figures = []
         for picture, caption, name in rows:
             source = _data(picture, side)
@@ -127,7 +131,8 @@ class Page:
             image = f'<img src="{source}" alt="{shown}" title="{shown}"{kind}>'
             figures.append(f"<figure>{image}<figcaption>{words(caption)}</figcaption></figure>")
         if figures:
-            self._parts.append(f'<div class="pictures">{"".join(figures)}</div>')
+            kind = "pictures large" if side > LARGE else "pictures"
+            self._parts.append(f'<div class="{kind}">{"".join(figures)}</div>')
         return self
 
     def html(self) -> str:

@@ -8,19 +8,21 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omma.answers.answer import Answer
+from omma.answers.placed import Placed
 from omma.data.sample import Dataset
 from omma.errors import DiskError, OmmaError
-from omma.metrics.metric import Gallery, Score
+from omma.metrics.metric import Score
 from omma.progress import Watch
 from omma.report import charts
 from omma.report.evaluation import Evaluation, sentence_of, shown
 from omma.report.page import Page, Text
+from omma.report.pictures import gallery_into
 from omma.report.provenance import provenance, what_next
 from omma.report.twin import twin
 from omma.words import LANGUAGES, both, room, say
 
 if TYPE_CHECKING:
+    from omma.answers.answer import Answer
     from omma.bundle import Bundle
     from omma.checks.findings import Findings
 
@@ -144,7 +146,7 @@ def _constant(evaluation: Evaluation) -> float | None:
     if metric.parts_are == "numbers" or not evaluation.samples:
         return None
     truths = [sample.truth for sample in evaluation.samples if sample.truth is not None]
-    if any(truth.kind != evaluation.predictions[0].kind for truth in truths):
+    if any(truth.kind != evaluation.predictions[0].kind for truth in truths) or isinstance(truths[0], Placed):
         return None
     commonest = Counter(json.dumps(truth.json(), sort_keys=True) for truth in truths).most_common(1)[0][0]
     answer = next(truth for truth in truths if json.dumps(truth.json(), sort_keys=True) == commonest)
@@ -323,7 +325,7 @@ def _figures(made: Page, evaluation: Evaluation) -> None:
         made.charts(drawings) if len(drawings) > 1 else [made.chart(*drawing) for drawing in drawings]
         pairs = [gallery for gallery in evaluation.galleries() if gallery.title == figure["kind"].replace("confusion", "confused")]
         for gallery in pairs:
-            _gallery(made, evaluation, gallery)
+            gallery_into(made, evaluation, gallery)
         if figure["kind"] == "confusion" and not pairs:
             made.text(both("report.no_confusion"), "good")
 
@@ -334,36 +336,7 @@ def _pictures(made: Page, evaluation: Evaluation) -> None:
         return
     made.section(both("report.section.pictures"), both("report.pictures"))
     for gallery in galleries:
-        _gallery(made, evaluation, gallery)
-
-
-def _gallery(made: Page, evaluation: Evaluation, gallery: Gallery) -> None:
-    from omma.data.decode import to_rgb8
-
-    rows = []
-    for place in gallery.places:
-        sample = evaluation.samples[place]
-        try:
-            picture = to_rgb8(evaluation.dataset.picture(evaluation.places[place]))
-        except OmmaError:
-            continue
-        said, true = phrase(evaluation.predictions[place]), phrase(sample.truth) if sample.truth is not None else "–"
-        rows.append((picture, _fill("report.said", said=said, true=true), sample.id))
-    if rows:
-        made.heading(both(f"evaluate.gallery.{gallery.title}", **gallery.values)).pictures(rows, 240)
-
-
-def phrase(answer: Answer) -> str:
-    """An answer in a few letters: `cat 93 %`, `a, b`, `cells 12.4`."""
-    row = answer.json()
-    if "label" in row:
-        return str(row["label"]) + (f" {row['probability']:.0%}" if "probability" in row else "")
-    if "labels" in row:
-        names = [str(one["label"]) + (f" {one['probability']:.0%}" if "probability" in one else "") for one in row["labels"]]
-        return ", ".join(names) or "–"
-    if "numbers" in row:
-        return ", ".join(f"{name} {value:.4g}" for name, value in row["numbers"].items())
-    return json.dumps(row, ensure_ascii=False)[:60]
+        gallery_into(made, evaluation, gallery)
 
 
 def _names(key: str) -> Text:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import torch
 
 from omma import catalog
+from omma.answers.placed import Placed
 from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset
 from omma.models.network import Network
@@ -15,6 +16,8 @@ from omma.recipe import Recipe
 from omma.words import language, room, say
 
 SLOW = {"momentum", "nesterov", "muon"}  # the optimizers that have a momentum
+# What means nothing to answers that lie somewhere, and to those that do not.
+STILL, MOVED = ("mixup", "cutmix", "trivial", "progressive", "tta"), ("mosaic", "quarter")
 EPOCHS = 5  # what a short run should at least see of its pictures
 
 
@@ -40,6 +43,7 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         given: the sizes of the parts the dataset came with.
         from_bundle: whether an earlier model is gone on from.
     """
+    placed = issubclass(catalog.find("tasks", str(recipe.task)).answer, Placed)
     loss = recipe.task_settings.get("loss", "")
     weighed = catalog.find("tasks", str(recipe.task)).SETTINGS
     held = recipe.val > 0 or "val" in given
@@ -53,6 +57,7 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         "test": recipe.test > 0 and "test" in given and say("train.part_given", part="test"),
         "pretrained": from_bundle and "--from",
         "task.label_smoothing": loss == "nll" and recipe.task_settings.get("label_smoothing", 0) > 0 and "loss=nll",
+        **dict.fromkeys(STILL if placed else MOVED, f"task={recipe.task}"),
         "balance": recipe.balance == "weights" and "class_weights" not in weighed and f"task={recipe.task}",
     }
     # A recipe file repeats every setting, used or not: only what was said aloud is answered.

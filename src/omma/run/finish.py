@@ -11,6 +11,7 @@ import torch
 
 from omma.bundle import Bundle, versions
 from omma.engine.machine import Machine
+from omma.engine.told import is_placed, told
 from omma.models.making import build
 from omma.parts.surgery import plan_of
 from omma.progress import Watch
@@ -21,6 +22,8 @@ from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, validator
 from omma.run.verdict import verdict
 from omma.words import say
+
+MOST = 200  # pictures an operating point is fitted on, where answers are maps
 
 
 def best_nets(run: RunFolder, made: Ready) -> float | None:
@@ -42,18 +45,21 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
     places = made.batches.frames.part("val")
     if not places:
         return
+    if is_placed(made.task):  # maps of every picture at once would not fit into memory
+        places = places[:: -(-len(places) // MOST)]
     truths = made.dataset.choose(places).truths()
     tensors = asked(bundle, made, places)
     if made.views.tta != "none" and made.recipe.origin.get("tta") != "you" and plain is not None:
         metric = next(iter(made.task.metrics().values()))
-        answers = made.task.decode(made.task.answer.operate(tensors, {}))
+        answers = told(made.task, made.task.answer.operate(tensors, {}), {})
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
         if (value if metric.better == "higher" else -value) < plain:
             bundle.views = made.views = replace(made.views, tta="none")
             made.recipe.tta = "none"
             bundle.card["recipe"] = made.recipe.json()
             tensors = asked(bundle, made, places)
-    bundle.point = made.task.answer.fit(tensors, made.task.answer.tensors(truths, made.task.names))
+    truth = made.task.answer.tensors(truths, made.task.names, made.views)
+    bundle.point = made.task.answer.fit(tensors, truth, made.task.settings.get("goal", ""))
 
 
 def asked(bundle: Bundle, made: Ready, places: list[int]) -> dict[str, torch.Tensor]:

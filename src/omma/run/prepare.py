@@ -21,6 +21,7 @@ from omma.data.views import Views
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
 from omma.engine.pipeline import Pipeline
+from omma.engine.told import is_placed, told
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
 from omma.models.making import build
@@ -83,6 +84,12 @@ def ready(
         watch.say(say("train.fetching", model=recipe.model))
     assert recipe.model and recipe.size and recipe.channels
     net = build(recipe.model, channels=recipe.channels, size=recipe.size, outputs=task.outputs, **settings)
+    if net.gives != task.reads:
+        raise OmmaError(
+            say("train.other_kind", model=recipe.model, task=recipe.task),
+            None,
+            say("train.other_kind_fix", models=", ".join(_suited(task))),
+        )
     recipe.model_settings = {k: v for k, v in settings.items() if k != "pretrained"}
     net.drop.p = recipe.get("dropout", 0.0)
     if recipe.progressive and not takes(net, recipe.channels, recipe.size * 3 // 4):
@@ -113,6 +120,12 @@ def ready(
     machine.place(net)
     players = Players.gather(task, net, recipe)
     return Ready(task, recipe, dataset, views, net, players, batches, validator(task, batches, views))
+
+
+def _suited(task: Task) -> list[str]:
+    """Networks a task can be learned with, to name a few."""
+    own = task.models or ("quick", "quick-narrow", "torchvision/resnet18", "timm/resnet50")
+    return list(own)
 
 
 def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bundles.Bundle | None) -> Views:
@@ -192,6 +205,7 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
         return None
     truths = batches.dataset.choose(places).truths()
     first, metric = next(iter(task.metrics().items()))
+    spots = [views.place(*batches.dataset.extent(place)) for place in places] if is_placed(task) else None
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         once: dict[str, torch.nn.Module] = {who: Once(net) for who, net in nets.items()}
@@ -200,7 +214,8 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
         loss, seen = 0.0, 0
         with torch.inference_mode():
             for batch in batches.plain(places):
-                answers += task.decode(task.answer.operate(pipeline.look(batch.pictures), {}), batch)
+                tensors = {key: value.cpu() for key, value in task.answer.operate(pipeline.look(batch.pictures), {}).items()}
+                answers += told(task, tensors, {}, spots[seen : seen + len(batch)] if spots else None)
                 loss += whole_loss(task, once, batch) * len(batch)
                 seen += len(batch)
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
@@ -217,7 +232,9 @@ class Once(torch.nn.Module):
         self.net = net
         self.seen: tuple[torch.Tensor | None, Any] = (None, None)
 
-    def forward(self, pictures: torch.Tensor) -> Any:
+    def forward(self, pictures: torch.Tensor, *more: Any) -> Any:
+        if more:  # a network that owns its losses
+            return self.net(pictures, *more)
         if self.seen[0] is not pictures:
             self.seen = (pictures, self.net(pictures))
         return self.seen[1]

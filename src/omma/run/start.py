@@ -72,5 +72,7 @@ def labelled(dataset: Dataset) -> None:
     dataset.samples = [s for s in dataset.samples if s.truth is not None]
     if dataset.task is None or not dataset.samples:
         raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
-    if len({str(s.truth.json()) for s in dataset.samples if s.truth is not None}) < 2:
+    told = (str(sample.truth.json()) for sample in dataset.samples if sample.truth is not None)
+    first = next(told)
+    if all(one == first for one in told):  # ends at the first other one: masks are long to tell
         raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)

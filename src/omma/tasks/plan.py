@@ -94,6 +94,38 @@ def _variation(train: int, small: bool, quick: bool) -> dict[str, Any]:
     return values if small else values | {"scale": 0.2, "rotate": 10.0, "colour": 0.2}
 
 
+# Where things are: sides of the frame, and the presets' minutes on two cores.
+PLACED_SIZES = {"fast": 192, "balanced": 320, "best": 416}  # pixels
+PLACED_BUDGETS = {"fast": "3min", "balanced": "20min", "best": "60min"}
+
+
+def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, **dials: Any) -> Recipe:
+    """The same for tasks whose answers lie somewhere: larger frames, variation that moves the truth along.
+
+    Args:
+        model: the usual network of the task.
+        dials: what this task does otherwise.
+    """
+    width, height = fingerprint.width[0], fingerprint.height[0]
+    train = fingerprint.splits.get("train", fingerprint.count)
+    recipe.put("preset", budget=PLACED_BUDGETS[recipe.preset])
+    recipe.put("plan", model=model, channels=1 if fingerprint.channels == 1 else 3)
+    side = max(width, height)
+    size = min(PLACED_SIZES[recipe.preset], -(-int(side) // 32) * 32)
+    recipe.put("plan", size=max(64, size), fit="squash" if side <= 1.1 * min(width, height) else "pad")
+    recipe.put("plan", optimizer=recipe.optimizer or "adamw")
+    values: dict[str, Any] = {
+        "batch": min(16, max(1, train)), "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
+        "balance": "none", "ema": 0.0, "dropout": 0.0, "flip": True, "shift": 0.1, "rotate": 0.0, "scale": 0.3, "colour": 0.2, "erase": 0.0,
+        "mosaic": 0.0, "quarter": False,
+    } | RATES[str(recipe.optimizer)]  # fmt: skip
+    own = {key: value for key, value in dials.items() if recipe.optimizer == "adamw" or key not in ("rate", "weight_decay")}
+    recipe.put("plan", **values | own)
+    # What blends pictures, or makes them smaller on the way, has no meaning for maps of truth; whoever asked for it is warned.
+    recipe.tta, recipe.trivial, recipe.mixup, recipe.cutmix, recipe.progressive = "none", False, 0.0, 0.0, 0.0
+    return recipe
+
+
 def one_column(tensor: torch.Tensor, names: Sequence[str], about: str | None) -> torch.Tensor:
     """(B,): the column of the named output, or of each picture's largest one.
 

@@ -38,6 +38,9 @@ class Task:
     answer: ClassVar[type[Answer]]
     # name → (default, what it does); read without making a task.
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {}
+    # What its networks give (`Network.gives`), and the networks to begin with where those are special, the usual one first.
+    reads: ClassVar[str] = "row"
+    models: ClassVar[tuple[str, ...]] = ()
     # The losses that `loss=` takes; () = any.
     LOSSES: ClassVar[tuple[str, ...]] = ()
 

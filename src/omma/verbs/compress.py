@@ -171,7 +171,7 @@ def _compress(shop: Shop, whole: Bundle, method: str | None, max_drop: float, ta
 
     base = fastest(whole, shop.watch)
     places = shop.places("val")
-    before = judge.answers(shop, whole, shop.inferred(base, places), places)
+    before = judge.answers(whole, shop.inferred(base, places), shop.spots(whole, places))
     tried: list[Copy] = []
     for share in SHARES:
         shop.share = share
@@ -224,7 +224,7 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
     tensors = shop.inferred(named("ort", bundle), places)
     truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
     bundle.point = bundle.task.answer.fit(tensors, truth, bundle.task.settings.get("goal", ""))
-    drop = judge.drop_on(shop, "val", bundle, before, judge.answers(shop, bundle, tensors, places))
+    drop = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors, shop.spots(bundle, places)))
     shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop)
 
@@ -240,11 +240,11 @@ def _finish(
     copy, part = best.bundle, "test" if shop.places("test") else "val"
     runtime = named("ort", copy)
     places = shop.places("val")
-    chosen = judge.verdict(shop, "val", copy, before, judge.answers(shop, copy, shop.inferred(runtime, places), places))
+    chosen = judge.verdict(shop, "val", copy, before, judge.answers(copy, shop.inferred(runtime, places), shop.spots(copy, places)))
     held_out = None
     if part == "test":
         places = shop.places("test")
-        sides = [judge.answers(shop, one, shop.inferred(run, places), places) for one, run in ((whole, base), (copy, runtime))]
+        sides = [judge.answers(one, shop.inferred(run, places), shop.spots(one, places)) for one, run in ((whole, base), (copy, runtime))]
         held_out = judge.verdict(shop, "test", copy, *sides)
         if held_out.drop > max_drop:
             told = say("compress.broken", drop=held_out.drop, max_drop=max_drop, before=held_out.before, after=held_out.after)

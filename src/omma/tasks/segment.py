@@ -1,0 +1,74 @@
+"""Semantic segmentation: a class for every pixel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omma.answers.mask import Mask, is_background
+from omma.losses.loss import PIXEL_LOSSES, pixel_loss
+from omma.tasks.task import Batch, Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+class Segment(Task):
+    """`infer` gives {"logits": (B, C, S, S)} of the frame."""
+
+    answer = Mask
+    reads = "pixels"
+    models = ("unet", "unet-small", "deeplabv3plus", "torchvision/lraspp_mobilenet_v3_large")
+    LOSSES = PIXEL_LOSSES
+    SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
+        "loss": ("cross_entropy+dice", "cross_entropy, focal, dice, lovasz or cldice (thin structures), or a sum of them"),
+        "label_smoothing": (0.0, "share given to the other classes"),
+        "class_weights": ((), "weight of each class in the loss; () = equal"),
+        "goal": ("", "of two classes: f1, recall>=SHARE or precision>=SHARE of the second one's pixels"),
+    }
+
+    def plan(self, fingerprint, recipe):
+        from omma.tasks.plan import plan_places
+
+        return plan_places(fingerprint, recipe, "unet-small" if recipe.preset == "fast" else "unet")
+
+    def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
+        import torch
+
+        weights = self.settings["class_weights"]
+        weight = torch.as_tensor(weights, dtype=torch.float32, device=batch.pictures.device) if len(weights) else None
+        ground = next((place for place, name in enumerate(self.names) if is_background(name)), None)
+        smoothing = self.settings["label_smoothing"]
+        return pixel_loss(
+            self.settings["loss"], net(batch.pictures), batch.truth["mask"], weight=weight, smoothing=smoothing, background=ground
+        )
+
+    def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
+        return {"logits": nets["net"](batch.pictures)}
+
+    def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> list[Mask]:
+        pixels, sure = (tensors[key].cpu().numpy() for key in ("mask", "probability"))
+        return [Mask.of(one, self.names, share) for one, share in zip(pixels, sure, strict=True)]
+
+    def metrics(self):
+        from omma.metrics.sets import segmentation
+
+        return segmentation(self.names)
+
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
+        """The mean logit of a class over the pixels that are said to be of it (over all, where none is)."""
+        from omma.tasks.plan import one_column
+
+        logits = tensors["logits"]
+        mine = (logits.argmax(1, keepdim=True) == _columns(logits)).to(logits.dtype)
+        count = mine.sum((2, 3))
+        inside = (logits * mine).sum((2, 3)) / count.clamp_min(1)
+        found = inside.where(count > 0, logits.mean((2, 3)) - 1e3)  # a class that is nowhere is not what a picture shows
+        return one_column(found, self.names, about)
+
+
+def _columns(logits: torch.Tensor) -> torch.Tensor:
+    """(C, 1, 1): the place of each class."""
+    import torch
+
+    return torch.arange(logits.shape[1], device=logits.device)[:, None, None]
