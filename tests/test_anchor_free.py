@@ -202,6 +202,7 @@ def test_more_borrowed_backbones(name):
     assert net.eval()(torch.randn(1, 3, SIZE, SIZE))["boxes"].shape == (1, 20, 4)
 
 
+@pytest.mark.slow  # the grid exports one too
 def test_an_exported_graph_says_the_same(tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")

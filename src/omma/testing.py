@@ -247,6 +247,7 @@ def check_format(name: str, where: str | Path, tmp: Path | None = None) -> Datas
     Raises:
         AssertionError: which promise is broken.
     """
+    from omma.data.views import Views
     from omma.progress import Watch
 
     where = Path(where)
@@ -266,7 +267,7 @@ def check_format(name: str, where: str | Path, tmp: Path | None = None) -> Datas
         assert dataset.picture(place).ndim == 3, f"picture {place} is not (H, W, C)"
     if dataset.task is not None:
         truths = [t for t in dataset.truths() if t is not None]
-        catalog.find("tasks", dataset.task).answer.tensors(truths, dataset.names)
+        catalog.find("tasks", dataset.task).answer.tensors(truths, dataset.names, Views(SIDE))
     if tmp is not None and hasattr(module, "write"):
         target = tmp / where.name
         module.write(dataset, target)
