@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
 
+import labelled
 from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
@@ -26,11 +27,7 @@ from omma.formats.format import open_data, sniff
 WIDTH, HEIGHT = 40, 30
 
 
-def put(top: Path, *names: str, size: tuple[int, int] = (WIDTH, HEIGHT)) -> Path:
-    for shade, name in enumerate(names):
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", size, (shade * 7 % 256, 9, 9)).save(top / name)
-    return top
+put = partial(labelled.put, size=(WIDTH, HEIGHT))
 
 
 def image(number: Any, name: str, **more: Any) -> dict:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
+from labelled import objects, reasons
 from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
@@ -51,18 +52,6 @@ def make(top: Path, files: dict[str, Any]) -> Path:
         raw = whole if isinstance(whole, bytes) else json.dumps(whole, ensure_ascii=False).encode()
         file.with_suffix(".json").write_bytes(raw)
     return top
-
-
-def objects(dataset: Dataset) -> dict[str, list[tuple]]:
-    return {
-        s.id: [(label, *np.round(box, 3).tolist()) for label, box in zip(s.truth.labels, s.truth.boxes, strict=True)]
-        for s in dataset.samples
-        if s.truth is not None
-    }
-
-
-def reasons(dataset: Dataset) -> dict[str, str]:
-    return {row.where: row.reason for row in dataset.refused}
 
 
 def pixels(left: int, top: int, right: int, bottom: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from labelled import objects, reasons
 from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
@@ -48,18 +49,6 @@ def make(top: Path, labels: dict[str, str | None], names: str | None = "names: [
     if names is not None:
         text(top / "data.yaml", names)
     return top
-
-
-def objects(dataset: Dataset) -> dict[str, list[tuple]]:
-    return {
-        s.id: [(label, *np.round(box, 3).tolist()) for label, box in zip(s.truth.labels, s.truth.boxes, strict=True)]
-        for s in dataset.samples
-        if s.truth is not None
-    }
-
-
-def reasons(dataset: Dataset) -> dict[str, str]:
-    return {row.where: row.reason for row in dataset.refused}
 
 
 # what is read

@@ -104,9 +104,8 @@ class Distil:
         yield "net", self.loss(nets["net"], batch)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        if (
-            getattr(self._teacher, "gives", "row") == "objects"
-        ):  # which objects a network names is no vector to come near to: it learns from the labels alone
+        # Which objects a network names is no vector to come near to: then it learns from the labels alone.
+        if getattr(self._teacher, "gives", "row") == "objects":
             return self._task.loss(net, batch)  # type: ignore[return-value]
         said = net(batch.pictures)
         with torch.no_grad():

@@ -10,7 +10,7 @@ from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.data.sample import Dataset, Refused, Sample
 from omma.errors import DataError
-from omma.formats._columns import Columns, Table, number
+from omma.formats._columns import Columns, Table, is_number, number
 from omma.formats._objects import Objects, size_of
 from omma.formats._paths import Pictures
 from omma.formats.folders import in_order
@@ -48,7 +48,7 @@ def places(table: Table) -> Places | None:
     """Where the boxes stand; None for a table without. Headless: path, x1, y1, x2, y2, class, numbers or nothing in the middle."""
     if table.headless:
         cells = [cell for _, row in table.rows[:_LOOK] for cell in row[1:5]]
-        sound = len(table.header) == _HEADLESS and any(cells) and all(not cell or _is_number(cell) for cell in cells)
+        sound = len(table.header) == _HEADLESS and any(cells) and all(not cell or is_number(cell) for cell in cells)
         return Places([1, 2, 3, 4], label=5) if sound else None
     low = {name.strip().lower().replace(" ", "_"): place for place, name in reversed(list(enumerate(table.header)))}
     for form in (*_CORNERS, *_SIZES):
@@ -61,14 +61,6 @@ def places(table: Table) -> Places | None:
             aside = next((low[name] for name in _ASIDE if name in low), None)
             return Places([low[name] for name in names], form in _SIZES, whole, None, aside)
     return None
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        number(cell, "")
-    except ValueError:
-        return False
-    return True
 
 
 @dataclass(slots=True)
@@ -200,7 +192,7 @@ def _join(sample: Sample, split: str | None) -> None:
 
 def _shares(table: Table, where: Places) -> bool:
     """Whether the boxes are shares of the picture: every number within 0 and 1, and not all of them whole."""
-    values = [float(cell) for i in where.box for cell in table.column(i) if _is_number(cell) and "," not in cell]
+    values = [float(cell) for i in where.box for cell in table.column(i) if is_number(cell) and "," not in cell]
     return bool(values) and all(0 <= value <= 1 for value in values) and any(value % 1 for value in values)
 
 

@@ -131,7 +131,7 @@ class Columns:
             return _named(table, wanted)
         if self.label is not None:
             cells = table.column(self.label)
-            fractions = _numeric(cells) and not _whole([cell for cell in cells if _is_number(cell)])
+            fractions = _numeric(cells) and not _whole([cell for cell in cells if is_number(cell)])
             return Numbers if fractions else Label, [self.label]
         left = [i for i in range(len(table.header)) if i not in (self.path, self.split, self.group)]
         if len(left) == 1:
@@ -145,7 +145,8 @@ class Columns:
         raise DataError(say("formats.which_target", columns=shown), table.path, fix)
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell reads as a number; see `number`."""
     try:
         number(cell, "")
     except ValueError:
