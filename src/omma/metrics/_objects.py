@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from omma.metrics._matching import SIZES, Matcher, Matches
+from omma.metrics._of_classes import OfClasses
 from omma.metrics._per_picture import by_picture, carrying
-from omma.metrics.counts import mean_of_defined
-from omma.metrics.metric import Metric, Records
+from omma.metrics.metric import Records
 
 
 def levels(predictions: Sequence[Any], otherwise: float) -> np.ndarray:
@@ -18,7 +18,7 @@ def levels(predictions: Sequence[Any], otherwise: float) -> np.ndarray:
     return np.array([otherwise if one.shown is None else one.shown for one in predictions])
 
 
-class OfObjects(Metric):
+class OfObjects(OfClasses):
     """A share of each class from its predictions and truths in every picture; the whole is the mean over the classes that have truths.
 
     Args:
@@ -45,13 +45,6 @@ class OfObjects(Metric):
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
         """(K, D); NaN for a class without truths."""
         raise NotImplementedError
-
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return mean_of_defined(self.each(records, weights))
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows), rows
 
     def carriers(self, records: Records) -> np.ndarray:
         return carrying(records["true"], len(self.names))

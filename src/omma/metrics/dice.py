@@ -7,12 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from omma.metrics._of_classes import OfClasses
 from omma.metrics._pixels import OfPixels, foreground, picture_means, summed
-from omma.metrics.counts import mean_of_defined, ratio
+from omma.metrics.counts import ratio
 from omma.metrics.metric import Records
 
 
-class Dice(OfPixels):
+class Dice(OfPixels, OfClasses):
     """2 tp / (2 tp + fp + fn) of each class (Dice 1945), and their mean without the background.
 
     A class called background (see `answers.mask.BACKGROUND`) has its own row and no part in the mean, which for one foreground class is
@@ -33,12 +34,8 @@ class Dice(OfPixels):
             return _dice(*summed(records, weights))
         return picture_means(_dice(records["tp"], records["fp"], records["fn"]), weights)
 
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return self.both(records, weights)[0]
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows[foreground(self.names)]), rows
+    def averaged(self) -> np.ndarray:
+        return foreground(self.names)
 
 
 def _dice(right: np.ndarray, invented: np.ndarray, missed: np.ndarray) -> np.ndarray:

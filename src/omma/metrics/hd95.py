@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from omma.metrics._of_classes import OfClasses
 from omma.metrics._outlines import OfOutlines, nearest
 from omma.metrics._pixels import foreground
 from omma.metrics.counts import mean_of_defined
 from omma.metrics.metric import Gallery, Records
 
 
-class Hd95(OfOutlines):
+class Hd95(OfOutlines, OfClasses):
     """The 95th percentile of the distances from one outline to the other, the larger of both directions (Huttenlocher et al. 1993).
 
     Mean over the pictures where either side shows the class, then over the classes without the background. A class that one side
@@ -28,12 +29,8 @@ class Hd95(OfOutlines):
             return diagonal
         return float(max(np.percentile(nearest(a, b), 95) for a, b in ((told, true), (true, told))))
 
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return self.both(records, weights)[0]
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows[foreground(self.names)]), rows
+    def averaged(self) -> np.ndarray:
+        return foreground(self.names)
 
     def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
         """The pictures whose outlines are furthest from the true ones."""

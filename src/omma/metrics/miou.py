@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from omma.metrics._of_classes import OfClasses
 from omma.metrics._pixels import OfPixels, summed
 from omma.metrics.counts import mean_of_defined, most_confused, ratio
 from omma.metrics.metric import Gallery, Records
 
 
-class Miou(OfPixels):
+class Miou(OfPixels, OfClasses):
     """tp / (tp + fp + fn) of each class, pixels summed over all pictures (PASCAL VOC, Everingham et al. 2010).
 
     The mean runs over the classes that are true or named anywhere, the background among them where it is a class.
@@ -21,13 +22,6 @@ class Miou(OfPixels):
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
         return _iou(*summed(records, weights))
-
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return mean_of_defined(self.each(records, weights))
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows), rows
 
     def figure(self, records: Records) -> dict[str, Any] | None:
         """The confusion matrix in pixels, rows true and columns predicted; None where it has too many classes to be read."""

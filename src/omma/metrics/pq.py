@@ -7,12 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from omma.metrics._of_classes import OfClasses
 from omma.metrics._pairs import OfPairs, Pairing
-from omma.metrics.counts import counted, mean_of_defined, ratio
+from omma.metrics.counts import counted, ratio
 from omma.metrics.metric import Records
 
 
-class Pq(OfPairs):
+class Pq(OfPairs, OfClasses):
     """PQ = SQ · RQ of each class over all pictures, mean over the classes that occur (Kirillov et al. 2019).
 
     A pair is a predicted and a true object of IoU > 0.5. SQ (segmentation quality) is the mean IoU of the pairs, 0 without any; RQ
@@ -31,10 +32,3 @@ class Pq(OfPairs):
         if self.quality == "SQ":
             return np.where(told + true > 0, ratio(overlap, pairs, 0.0), np.nan)
         return ratio(2 * (overlap if self.quality == "PQ" else pairs), told + true)
-
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return self.both(records, weights)[0]
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows), rows

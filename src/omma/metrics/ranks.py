@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from omma.metrics.counts import indicators, mean_of_defined, probabilities
-from omma.metrics.metric import Metric, Records
+from omma.metrics._of_classes import OfClasses
+from omma.metrics.counts import indicators, probabilities
+from omma.metrics.metric import Records
 
 
-class Ranked(Metric):
+class Ranked(OfClasses):
     """One class against the rest, averaged over the classes that occur and do not always occur (macro)."""
 
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
@@ -27,13 +28,6 @@ class Ranked(Metric):
     def one(self, order: np.ndarray, positive: np.ndarray, ends: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """One class: pictures by falling score, which of them show it, the last place of each run of equal scores → (D,)."""
         raise NotImplementedError
-
-    def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        return mean_of_defined(self.each(records, weights))
-
-    def both(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rows = self.each(records, weights)
-        return mean_of_defined(rows), rows
 
     def carriers(self, records: Records) -> np.ndarray:
         true = records["truth"].sum(0)
