@@ -45,7 +45,8 @@ class Recipe:
 
     # What a picture looks like when it reaches the network.
     size: int | None = _known("side of the input, pixels", None, low=8, high=4096)
-    fit: Literal["squash", "crop", "pad"] | None = _known("how a picture becomes square")
+    fit: Literal["squash", "crop", "pad", "windows"] | None = _known("how a picture becomes square")
+    overlap: int | None = _known("pixels that neighbouring windows share (fit=windows)", None, low=0, high=2048)
     channels: int | None = _known("1 grey, 3 colour", None, low=1, high=64)
 
     # How it learns.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from omma.answers.answer import Answer
-from omma.answers.placed import Move, Placed, Truth
+from omma.answers.placed import Corners, Move, Placed, Truth
 
 if TYPE_CHECKING:
     import torch
 
     from omma.answers._marks import Colour, Sheet
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot, Window
     from omma.data.views import Views
 
 # Two boxes with this intersection over union are the same one.
@@ -51,6 +51,7 @@ class Boxes(Placed):
     floor: float = field(default=0.0, kw_only=True)
     shown: float | None = field(default=None, kw_only=True)
     kind: ClassVar[str] = "boxes"
+    blends: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...] | None] = ()  # rows of equal probability come in any order, and so do those nobody is shown
 
     def __len__(self) -> int:
@@ -174,11 +175,54 @@ class Boxes(Placed):
             found["ignored"][at, : len(truth)] = torch.from_numpy(truth._aside())
         return found
 
+    def meant(self, about: str | None, at: Corners | None) -> tuple[str | None, Corners | None]:
+        """The surest object of that name, or the one that overlaps most with the place."""
+        mine = [i for i, label in enumerate(self.labels) if about in (None, label)]
+        worth = np.ones(len(self)) if self.probabilities is None else self.probabilities.astype(float)
+        if at is not None:
+            worth = overlaps(self.boxes, np.array([at]))[:, 0]
+        best = max(mine, key=lambda i: worth[i], default=None)
+        if best is None or worth[best] <= 0:
+            return about, at
+        x1, y1, x2, y2 = map(float, self.boxes[best])
+        return self.labels[best], (x1, y1, x2, y2)
+
+    def cut(self, windows: Sequence[Window]) -> list[Self]:
+        from omma.answers._moving import SEEN
+
+        whole = _areas(self.boxes)
+        found = []
+        for top, left, tall, wide in windows:
+            inside = (self.boxes - [left, top, left, top]).clip(0, [wide, tall, wide, tall])
+            shown = _areas(inside)
+            here = shown > 0
+            aside = (self._aside() | (shown < SEEN * whole))[here]
+            part = replace(self.keep(here), width=wide, height=tall, boxes=inside[here], ignored=aside if aside.any() else None)
+            found.append(part)
+        return found
+
+    def aside_below(self, length: float) -> Self:
+        short = (self.boxes[:, 2:] - self.boxes[:, :2]).max(1, initial=0) < length
+        return replace(self, ignored=self._aside() | short) if short.any() else self
+
     @classmethod
     def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
         from omma.answers import _moving
 
         return _moving.compact(_moving.boxes(truth, moves, size))
+
+    @classmethod
+    def mix(cls, truth: Truth, other: Truth, share: torch.Tensor) -> Truth:
+        """The objects of both pictures (YOLOX, Ge et al. 2021); those of one that hardly shows through are ignored."""
+        import torch
+
+        from omma.answers import _moving
+
+        sides = []
+        for side, weight in ((truth, share), (other, 1 - share)):
+            faint = (weight < _moving.SEEN)[:, None] & (side["classes"] >= 0)
+            sides.append(side | {"ignored": side["ignored"] | faint, "classes": side["classes"].masked_fill((weight <= 0)[:, None], -1)})
+        return _moving.compact({key: torch.cat([side[key] for side in sides], 1) for key in ("boxes", "classes", "ignored")})
 
     @classmethod
     def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, goal: str = "") -> dict[str, Any]:
@@ -190,11 +234,13 @@ class Boxes(Placed):
         return {"threshold": threshold_for(share, hit, missed, goal)}
 
     @classmethod
-    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
         """{"boxes": (B, K, 4) corners, "probabilities": (B, K), "classes": (B, K) int64, "extent": (B, 2) height and width}."""
         if place is None:
             return tensors
-        return tensors | {"boxes": place.boxes(tensors["boxes"]), "extent": place.extent.expand(len(tensors["boxes"]), 2)}
+        found = place.joined(tensors | {"boxes": place.boxes(tensors["boxes"])})
+        extent = place.extent.expand(len(found["boxes"]), 2)
+        return {key: extent if key == "extent" else found[key] for key in tensors}
 
     def settle(self, point: dict[str, Any]) -> Self:
         if "threshold" in point:
@@ -206,6 +252,11 @@ def places_of(where: np.ndarray) -> np.ndarray:
     """Places of what is kept: of True in a (N,) bool, else `where` itself."""
     where = np.asarray(where)
     return np.flatnonzero(where) if where.dtype == bool else where.astype(int)
+
+
+def _areas(boxes: np.ndarray) -> np.ndarray:
+    """(N, 4) corners → (N,) pixels²."""
+    return (boxes[:, 2:] - boxes[:, :2]).clip(0).prod(1)
 
 
 def overlaps(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from omma.answers._marks import Colour, Sheet
     from omma.answers.placed import Move, Truth
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot, Window
     from omma.data.views import Views
 
 
@@ -29,6 +29,7 @@ class Instances(Boxes):
 
     counts: Sequence[str] = ()
     kind: ClassVar[str] = "instances"
+    blends: ClassVar[bool] = False  # a pixel belongs to one object
 
     def keep(self, where: np.ndarray) -> Self:
         return replace(Boxes.keep(self, where), counts=[self.counts[i] for i in places_of(where)])
@@ -103,6 +104,29 @@ class Instances(Boxes):
             pixels[_rle.decode(self.counts[place], self.height, self.width)] = -1 if self._aside()[place] else place + 1
         return torch.from_numpy(pixels)
 
+    def cut(self, windows: Sequence[Window]) -> list[Self]:
+        from omma.answers import _rle
+        from omma.answers._moving import SEEN
+
+        found: list[list[tuple[int, str, bool]]] = [[] for _ in windows]
+        for place, text in enumerate(self.counts):
+            mask, area = _rle.decode(text, self.height, self.width), _rle.area(text, self.height, self.width)
+            x1, y1, x2, y2 = _rle.box(text, self.height, self.width)
+            for rows, (top, left, tall, wide) in zip(found, windows, strict=True):
+                if x1 >= left + wide or x2 <= left or y1 >= top + tall or y2 <= top:
+                    continue
+                part = mask[top : top + tall, left : left + wide]
+                if shown := int(part.sum()):
+                    rows.append((place, _rle.encode(part), shown < SEEN * area))
+        return [self._part(rows, window) for rows, window in zip(found, windows, strict=True)]
+
+    def _part(self, rows: list[tuple[int, str, bool]], window: Window) -> Self:
+        """The objects at these places, with what a window shows of their masks and whether that is too little."""
+        some = self.keep(np.array([place for place, *_ in rows], int))
+        aside = some._aside() | np.array([little for *_, little in rows], bool)
+        ignored = aside if aside.any() else None
+        return replace(some, width=window.width, height=window.height, counts=[text for _, text, _ in rows], ignored=ignored).fitted()
+
     @classmethod
     def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
         """As for boxes, which are fitted to what their masks have become."""
@@ -119,21 +143,31 @@ class Instances(Boxes):
         return _moving.compact(moved)
 
     @classmethod
-    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Those of boxes, and {"masks": (B, K, H, W) bool}, from "outlines" (star-convex) or from masks of the frame."""
         import torch
 
         from omma.parts.rays import paste
 
-        located = dict(Boxes.locate(tensors, place, point))
         if "outlines" not in tensors:
-            masks = tensors["masks"].float() if place is None else place.maps(tensors["masks"].float())
-            return located | {"masks": masks > 0.5}
-        outlines = located.pop("outlines")
+            return cls._with_masks(tensors, place, point)
+        rows = dict(tensors)
         if place is not None:
-            outlines = place.points(outlines)
+            rows["outlines"] = place.points(rows["outlines"])
+        located = dict(Boxes.locate(rows, place, point))
+        outlines = located.pop("outlines")
         if place is None:
             down, across = (torch.ones(int(side)) for side in tensors["extent"][0])
         else:
             down, across = place.down.line, place.across.line
         return located | {"masks": paste(outlines, down, across)}
+
+    @classmethod
+    def _with_masks(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """`locate` for masks (B, K, S, S) of frames."""
+        if place is None:
+            return tensors | {"masks": tensors["masks"].float() > 0.5}
+        number = tensors["classes"] * 0  # filled in where there are several frames
+        located = dict(Boxes.locate(tensors | {"frame": number, "masks": tensors["masks"].float()}, place, point))
+        masks = place.pasted(located["masks"], located["probabilities"], located.pop("frame"))
+        return located | {"masks": masks > 0.5}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot, Window
     from omma.data.views import Views
 
 VOID = 255  # a pixel nobody labelled: neither right nor wrong
@@ -157,6 +157,11 @@ class Mask(Placed):
         found = torch.stack(rows) if rows else torch.zeros(0, views.size, views.size)
         return {"mask": torch.where(found < 0, VOID, found).to(torch.uint8)}
 
+    def cut(self, windows: Sequence[Window]) -> list[Self]:
+        pixels = self.pixels
+        parts = [pixels[top : top + tall, left : left + wide] for top, left, tall, wide in windows]
+        return [type(self).of(part, self.classes) for part in parts]
+
     @classmethod
     def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
         from omma.answers import _moving
@@ -183,7 +188,7 @@ class Mask(Placed):
         return {"probabilities": (tensors["logits"].float() / float(point.get("temperature", 1.0))).softmax(1)}
 
     @classmethod
-    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
         """{"mask": (B, H, W) uint8, `VOID` where the frame does not reach; "probability": (B, H, W), of each pixel's class}."""
         import torch
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from omma.answers.answer import Answer
 
@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 
     import torch
 
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot, Window
 
 Truth = dict[str, "torch.Tensor"]
+Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the picture
 
 
 class Move(NamedTuple):
@@ -36,11 +37,28 @@ class Placed(Answer):
 
     A network sees frames (see `Views`): `tensors` are in pixels of the frame, and so are the outputs of `Task.infer`; answers are in
     pixels of the original. `locate` is what lies between, arithmetic that an exported model contains.
+
+    Attributes:
+        blends: `mix` has a meaning: two pictures may be shown through each other.
     """
+
+    blends: ClassVar[bool] = False
+
+    def meant(self, about: str | None, at: Corners | None) -> tuple[str | None, Corners | None]:
+        """What a question about a name, or about a place in the picture, is about: the name and corners, as far as they are known."""
+        return about, at
 
     def written(self, stem: Path) -> dict[str, Any]:
         """What scripts read, as `json`, with what is too large for a row in files called `stem` and more."""
         return self.json()
+
+    def cut(self, windows: Sequence[Window]) -> list[Self]:
+        """The answer about each of these parts of the picture; an object of which less than a quarter shows there is ignored."""
+        raise NotImplementedError
+
+    def aside_below(self, length: float) -> Self:
+        """A copy in which objects shorter than `length` pixels are ignored: too small for a picture made small. Itself without objects."""
+        return self
 
     @classmethod
     def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:
@@ -54,6 +72,9 @@ class Placed(Answer):
         raise NotImplementedError
 
     @classmethod
-    def locate(cls, tensors: dict[str, torch.Tensor], place: Place | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
-        """Operated tensors of frames → the same about the pictures, all of one size; with None the frame is the picture."""
+    def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Operated tensors of frames → the same about the pictures, all of one size; with None the frame is the picture.
+
+        Where pictures are read in windows, each has `place.frames` rows one after the other.
+        """
         raise NotImplementedError

@@ -35,7 +35,8 @@ class Shop:
     """What every compressor works with.
 
     Args:
-        dataset: with parts; compressors may learn from `train`, choose by `val`, and never look at `test`.
+        dataset: with parts; compressors may learn from `train`, choose by `val`, and never look at `test`. Where pictures are read in
+            windows these are its samples: a copy is judged frame by frame.
         frames: of that dataset.
         machine: where to learn.
         folder: a place for files that vanish afterwards.
@@ -63,7 +64,7 @@ class Shop:
             yield self.frames.get(torch.tensor(places[start : start + AT_ONCE])).cpu()
 
     def spots(self, bundle: Bundle, places: list[int]) -> list[Place] | None:
-        """Where these pictures lie in their frames, for answers that lie somewhere."""
+        """Where these lie in their frames, for answers that lie somewhere."""
         return [bundle.views.place(*self.dataset.extent(i)) for i in places] if is_placed(bundle.task) else None
 
     def truths(self, places: list[int]) -> list[Answer]:
@@ -71,7 +72,7 @@ class Shop:
 
     def groups(self, places: list[int]) -> list[str]:
         """What belongs together in an interval: the group, or the picture itself."""
-        return [self.dataset.samples[i].group or self.dataset.samples[i].id for i in places]
+        return [self.dataset.samples[i].group or self.dataset.samples[i].id.partition("#")[0] for i in places]
 
     def inferred(self, runtime: Any, places: list[int]) -> dict[str, torch.Tensor]:
         """Tensors of `Task.infer` for these places, computed by a runtime."""

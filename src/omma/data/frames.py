@@ -192,7 +192,7 @@ class Frames:
         count = len(self.dataset)
         reasons = list(self.watch.each(say("views.packing"), self._pool.map(one, range(count)), count))
         named = [(sample.path or sample.id, reason) for sample, reason in zip(self.dataset.samples, reasons, strict=True)]
-        self.refused = [Refused(str(where), reason) for where, reason in named if reason is not None]
+        self.refused = [Refused(where, reason) for where, reason in {str(w): r for w, r in named if r is not None}.items()]  # windows: once
         self.usable = [place for place, reason in enumerate(reasons) if reason is None]
 
     def _on_disk(self, cache: Path, shape: Sequence[int]) -> np.ndarray:

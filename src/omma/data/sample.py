@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ if TYPE_CHECKING:
     import torch
 
     from omma.answers.answer import Answer
+    from omma.data.spatial.windows import Window
 
 SPLITS = ("train", "val", "test")
+_LAST = threading.local()  # the picture a thread decoded last: windows of one picture are asked for one after the other
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class Sample:
         split: train, val or test as the dataset says; None if it does not.
         group: what must not be torn apart by a split (patient, video, burst).
         record: where the label was read, `labels.csv:17`.
+        window: the part of its picture this sample is, where pictures are read in windows; None = all of it.
+        of: which sample of `Dataset.whole` it is a window of.
     """
 
     id: str
@@ -39,6 +44,8 @@ class Sample:
     split: str | None = None
     group: str | None = None
     record: str | None = None
+    window: Window | None = None
+    of: int | None = None
 
 
 @dataclass(slots=True)
@@ -82,6 +89,7 @@ class Dataset:
         notes: what a person should know about how it was read, in their language.
         hints: settings of a recipe that a known source asks for.
         how_split: how `split` came about, in words; set by `data.split`.
+        whole: the pictures, where samples are windows of them; see `data/spatial/cut.py`.
     """
 
     samples: list[Sample]
@@ -95,6 +103,7 @@ class Dataset:
     how_split: str = ""
     source: str | None = None
     hints: dict[str, Any] = field(default_factory=dict)
+    whole: Dataset | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -106,6 +115,9 @@ class Dataset:
             DataError: the file cannot be decoded.
         """
         sample = self.samples[index]
+        if sample.window is not None:
+            top, left, height, width = sample.window
+            return _remembered(self, sample)[top : top + height, left : left + width]
         if sample.path is not None:
             from omma.data.decode import decode
 
@@ -120,6 +132,8 @@ class Dataset:
             DataError: the file is no picture.
         """
         sample = self.samples[index]
+        if sample.window is not None:
+            return sample.window.height, sample.window.width
         if sample.path is not None:
             from omma.data.decode import probe
 
@@ -167,3 +181,13 @@ class Dataset:
                 moment = sample.path.stat().st_mtime_ns if sample.path.exists() else 0
                 sha.update(f"{sample.path}\0{moment}\n".encode())
         return sha.hexdigest()
+
+
+def _remembered(dataset: Dataset, window: Sample) -> np.ndarray:
+    """The whole picture of a window."""
+    assert dataset.whole is not None and window.of is not None, "windows know what they are cut from"
+    moment = window.path.stat().st_mtime_ns if window.path is not None and window.path.exists() else 0
+    key = (str(window.path), moment) if window.path is not None else (id(dataset.pixels), window.row)
+    if getattr(_LAST, "key", None) != key:
+        _LAST.picture, _LAST.key = dataset.whole.picture(window.of), key
+    return _LAST.picture

@@ -15,8 +15,9 @@ from omma.words import say
 
 if TYPE_CHECKING:
     from omma.data.spatial.place import Place, Span
+    from omma.data.spatial.windows import Window, Windows
 
-Fit = Literal["squash", "crop", "pad"]
+Fit = Literal["squash", "crop", "pad", "windows"]
 Tta = Literal["none", "flip", "shift", "flip+shift"]
 # Rec. 601 luma in 1/65536, Pillow's own; they add up to 65536, so grey that was made colour comes back unchanged.
 LUMA = (19595, 38470, 7471)
@@ -31,10 +32,13 @@ class Views:
     Args:
         size: side of the square, pixels.
         channels: 1 grey, 3 colour, or as many as the pictures have.
-        fit: how a picture becomes square: `squash` (sides scaled apart), `crop` (centre), `pad` (letterbox in the mean colour).
+        fit: how a picture becomes square: `squash` (sides scaled apart), `crop` (centre), `pad` (letterbox in the mean colour);
+            or `windows`: a larger one becomes several frames, at its own scale (a smaller one is never enlarged).
         mean: of each channel, 0–1.
         std: of each channel, 0–1.
         tta: views averaged at prediction time.
+        overlap: of neighbouring windows, pixels at least.
+        whole: windows are followed by the whole picture, made small: for objects that no window shows whole.
     """
 
     size: int
@@ -43,6 +47,8 @@ class Views:
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.25, 0.25, 0.25)
     tta: Tta = "none"
+    overlap: int = 0
+    whole: bool = False
 
     def __post_init__(self) -> None:
         for name in ("mean", "std"):
@@ -50,7 +56,8 @@ class Views:
             object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
         sound = (
             isinstance(self.size, int) and 1 <= self.size <= 4096 and isinstance(self.channels, int) and 1 <= self.channels <= 64
-            and self.fit in get_args(Fit) and self.tta in get_args(Tta) and len(self.mean) == len(self.std) == self.channels
+            and self.fit in get_args(Fit) and self.tta in get_args(Tta) and 0 <= self.overlap <= self.size // 2
+            and len(self.mean) == len(self.std) == self.channels
             and all(abs(m) < 1e6 for m in self.mean) and all(1e-6 <= s < 1e6 for s in self.std)
         )  # fmt: skip
         if not sound:
@@ -95,7 +102,7 @@ class Views:
             return small
         frame = np.empty((self.size, self.size, self.channels), np.uint8)
         frame[:] = self.filling
-        y, x = (self.size - inner_height) // 2, (self.size - inner_width) // 2
+        y, x = self._corner(inner_height, inner_width)
         frame[y : y + inner_height, x : x + inner_width] = small
         return frame
 
@@ -107,17 +114,52 @@ class Views:
         if self.fit == "squash":
             return 0, 0, height, width, self.size, self.size
         longest = max(height, width)
+        if self.fit == "windows" and longest <= self.size:
+            return 0, 0, height, width, height, width
         inner = [max(1, (2 * length * self.size + longest) // (2 * longest)) for length in (height, width)]
         return 0, 0, height, width, inner[0], inner[1]
 
+    def _corner(self, tall: int, wide: int) -> tuple[int, int]:
+        """Where in its frame something of this size begins; windows keep to their grid."""
+        return (0, 0) if self.fit == "windows" else ((self.size - tall) // 2, (self.size - wide) // 2)
+
     def place(self, height: int, width: int) -> Place:
-        """Where a picture of `height` × `width` pixels lies in its frame."""
+        """Where a picture of `height` × `width` pixels lies in its frame, as `frame` makes it."""
         from omma.data.spatial.place import Place, Span
 
         top, left, rows, columns, tall, wide = self._plan(height, width)
-        y, x = (self.size - tall) // 2, (self.size - wide) // 2
+        y, x = self._corner(tall, wide)
         down, across = torch.ones(height), torch.ones(width)
         return Place(Span(down, top, rows, y, tall, self.size), Span(across, left, columns, x, wide, self.size))
+
+    def spot(self, height: int, width: int) -> Place | Windows:
+        """Where a picture of `height` × `width` pixels lies in its frames, as `frames` makes them."""
+        if self.fit != "windows" or max(height, width) <= self.size:
+            return self.place(height, width)
+        from omma.data.spatial.windows import Side, Windows, starts
+
+        down, across = (Side(torch.ones(n), starts(n, self.size, self.overlap), self.size, self.overlap) for n in (height, width))
+        return Windows(down, across, self.place(height, width) if self.whole else None)
+
+    def windows(self, height: int, width: int) -> list[Window]:
+        """What each frame of a picture shows of it, pixels, in the order of `frames`."""
+        from omma.data.spatial.windows import Window, starts
+
+        everything = Window(0, 0, height, width)
+        if self.fit != "windows" or max(height, width) <= self.size:
+            return [everything]
+        down, across = (starts(n, self.size, self.overlap).tolist() for n in (height, width))
+        parts = [Window(top, left, min(self.size, height - top), min(self.size, width - left)) for top in down for left in across]
+        return [*parts, everything] if self.whole else parts
+
+    def frames(self, picture: np.ndarray) -> np.ndarray:
+        """Any decoded picture → (frames, size, size, channels) uint8; one frame unless it is read in windows.
+
+        Raises:
+            DataError: as `frame`.
+        """
+        parts = self.windows(*picture.shape[:2])
+        return np.stack([self.frame(picture[top : top + tall, left : left + wide]) for top, left, tall, wide in parts])
 
     def _eight_bits(self, picture: np.ndarray) -> np.ndarray:
         """(H, W, channels) uint8."""
@@ -207,32 +249,61 @@ class InGraph(nn.Module):
         x = pictures.float()
         if self.views.channels == 1:
             x = torch.floor(((x * self.luma).sum(3, keepdim=True) + 32768) / 65536)
-        place = self.place(pictures)
+        if self.views.fit == "windows":
+            return self._windows(x)
+        return self._one(x, self.spot(pictures)).to(torch.uint8)
+
+    def _windows(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, H, W, C) float of 0–255 → (N · frames, size, size, C) uint8."""
+        place = self.spot(x)
+        (rows, tall), (columns, wide) = place.down.rows(), place.across.rows()
+        cut = x.index_select(1, rows).index_select(2, columns)
+        inside = (tall[:, None] & wide[None, :]).float()[..., None]
+        cut = cut * inside + self.filling * (1 - inside)
+        for axis, side in ((2, place.across), (1, place.down)):
+            cut = cut.unflatten(axis, (side.starts.shape[0], self.views.size))
+        frames = cut.transpose(2, 3).flatten(1, 2)
+        if place.whole is not None:
+            frames = torch.cat([frames, self._one(x, place.whole)[:, None]], 1)
+        return frames.flatten(0, 1).to(torch.uint8)
+
+    def _one(self, x: torch.Tensor, place: Place) -> torch.Tensor:
+        """(N, H, W, C) float of 0–255 → (N, size, size, C), whole numbers."""
         across, across_bits, across_in = weights(place.across)
         down, down_bits, down_in = weights(place.down)
         x = torch.matmul(x.permute(0, 3, 1, 2), across.T)  # (N, C, H, W) @ (W, size)
         x = torch.floor(x / across_bits + 0.5).clamp(0, 255)
         x = torch.matmul(down, x)  # (size, H) @ (N, C, H, size)
         x = torch.floor(x / down_bits + 0.5).clamp(0, 255).permute(0, 2, 3, 1)
-        if self.views.fit == "pad":
+        if self.views.fit in ("pad", "windows"):
             inside = (down_in[:, None] * across_in[None, :])[None, :, :, None]
             x = x * inside + self.filling * (1 - inside)
-        return x.to(torch.uint8)
+        return x
 
-    def place(self, pictures: torch.Tensor) -> Place:
-        """Where pictures of this size, (N, H, W, C), lie in their frames."""
+    def spot(self, pictures: torch.Tensor) -> Any:
+        """Where pictures of this size, (N, H, W, C), lie in their frames: `Place` or `Windows`."""
         x = pictures[0].float()
         return self.between(torch.ones_like(x[:, 0, 0]), torch.ones_like(x[0, :, 0]))
 
-    def between(self, down: torch.Tensor, across: torch.Tensor) -> Place:
+    def between(self, down: torch.Tensor, across: torch.Tensor) -> Any:
         """The same from the sides of a picture, as many ones as it has rows and columns."""
+        if self.views.fit != "windows":
+            return self._place(down, across)
+        from omma.data.spatial.windows import Side, Windows, starts
+
+        size, overlap = self.views.size, self.views.overlap
+        tall, wide = (Side(line, starts(line.shape[0], size, overlap), size, overlap) for line in (down, across))
+        return Windows(tall, wide, self._place(down, across) if self.views.whole else None)
+
+    def _place(self, down: torch.Tensor, across: torch.Tensor) -> Place:
         from omma.data.spatial.place import Place, Span
 
         tall, wide = down.sum().double(), across.sum().double()
         sides = []
         for line, length, other in ((down, tall, wide), (across, wide, tall)):
             start, read, out = self._span(length, other)
-            sides.append(Span(line, start, read, torch.floor((self.views.size - out) / 2), out, self.views.size))
+            offset = torch.zeros_like(out) if self.views.fit == "windows" else torch.floor((self.views.size - out) / 2)
+            sides.append(Span(line, start, read, offset, out, self.views.size))
         return Place(*sides)
 
     def _span(self, length: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -244,6 +315,8 @@ class InGraph(nn.Module):
         if self.views.fit == "squash":
             return whole, length, size
         longest = torch.maximum(length, other)
+        if self.views.fit == "windows":  # never enlarged
+            longest = longest.clamp_min(self.views.size)
         return whole, length, torch.floor((2 * length * self.views.size + longest) / (2 * longest)).clamp_min(1)
 
 

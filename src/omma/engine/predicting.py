@@ -13,8 +13,9 @@ from omma.answers.answer import Answer
 from omma.data.frames import Frames
 from omma.data.sample import Dataset, Refused
 from omma.data.sources import home
+from omma.data.spatial.cut import by_picture, in_windows
 from omma.engine.pipeline import Pipeline
-from omma.engine.told import is_placed, told
+from omma.engine.told import Teller, spots
 from omma.metrics.metric import Metric
 from omma.progress import Watch
 from omma.words import say
@@ -49,16 +50,15 @@ def answered(
     dataset: Dataset,
     watch: Watch | None = None,
     batch: int = 64,
-    ask: Callable[..., list[Answer]] | None = None,
+    ask: Callable[[np.ndarray], dict[str, np.ndarray]] | None = None,
 ) -> Answered:
     """The same with the place of each answer.
 
     Args:
         model: a bundle or its pipeline; its networks stay on the device they are on.
         dataset: the pictures; truths are not looked at.
-        batch: pictures at once.
-        ask: frames (N, S, S, C) uint8, and as `places` where each picture lies in its own → settled answers, for a model that is not
-            computed by its pipeline (a quantised graph).
+        batch: frames at once.
+        ask: frames (N, S, S, C) uint8 → operated tensors, for a model that is not computed by its pipeline (a quantised graph).
 
     Raises:
         DataError: not one picture can be read.
@@ -67,21 +67,23 @@ def answered(
     pipeline = (model if isinstance(model, Pipeline) else model.pipeline()).eval()
     if not len(dataset):
         return Answered([], [], [])
-    frames = Frames(dataset, pipeline.views, home(), watch)
+    seen = in_windows(dataset, pipeline.views)
+    frames = Frames(seen, pipeline.views, home(), watch)
     device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
+    pictures = by_picture(seen, frames.usable)
+    index = torch.tensor([place for mine in pictures.values() for place in mine])
+    teller = Teller(pipeline.task, pipeline.point, spots(pipeline.task, pipeline.views, dataset, pictures))
     said: list[Answer] = []
     with torch.inference_mode():
-        for start in range(0, len(frames.usable), batch):
-            watch.step(say("evaluate.answering"), start, len(frames.usable))
-            index = torch.tensor(frames.usable[start : start + batch])
-            places = [pipeline.views.place(*dataset.extent(place)) for place in index.tolist()] if is_placed(pipeline.task) else None
+        for some in index.split(batch):
+            watch.step(say("evaluate.answering"), len(said), len(pictures))
             if ask is not None:
-                said += ask(frames.get(index).cpu().numpy(), places=places)
-                continue
-            tensors = {key: value.cpu() for key, value in pipeline(frames.get(index).to(device)).items()}
-            said += told(pipeline.task, tensors, pipeline.point, places)
+                tensors = {key: torch.from_numpy(value) for key, value in ask(frames.get(some).cpu().numpy()).items()}
+            else:
+                tensors = {key: value.cpu() for key, value in pipeline(frames.get(some).to(device)).items()}
+            said += teller.hear(tensors)
     watch.end(say("evaluate.answering"))
-    return Answered(said, list(frames.usable), list(frames.refused))
+    return Answered(said, list(pictures), list(frames.refused))
 
 
 def point_scores(metrics: dict[str, Metric], predictions: Sequence[Any], truths: Sequence[Any]) -> dict[str, float]:

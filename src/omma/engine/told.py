@@ -2,39 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from omma.answers.answer import Answer
 from omma.answers.placed import Placed
-from omma.data.spatial.place import Place
 from omma.tasks.task import Task
+
+if TYPE_CHECKING:
+    from omma.data.sample import Dataset
+    from omma.data.spatial.windows import Spot
+    from omma.data.views import Views
 
 
 def is_placed(task: Task) -> bool:
-    """Whether its answers lie somewhere in their picture: then whoever asks must say where each picture lies in its frame."""
+    """Whether its answers lie somewhere in their picture: then whoever asks must say where each picture lies in its frames."""
     return issubclass(task.answer, Placed)
 
 
-def told(task: Task, tensors: dict[str, torch.Tensor], point: dict[str, Any], places: Sequence[Place] | None = None) -> list[Answer]:
+def spots(task: Task, views: Views, dataset: Dataset, places: Iterable[int]) -> list[Spot] | None:
+    """Where these pictures lie in their frames, for answers that lie somewhere; None for others."""
+    return [views.spot(*dataset.extent(place)) for place in places] if is_placed(task) else None
+
+
+def told(task: Task, tensors: dict[str, torch.Tensor], point: dict[str, Any], places: Sequence[Spot] | None = None) -> list[Answer]:
     """What a model says, settled.
 
     Args:
-        tensors: operated, of B frames, on the CPU.
+        tensors: operated, of F frames, on the CPU.
         point: the operating point.
-        places: where each of the B pictures lies in its frame; None: answers about the frames themselves.
+        places: where each picture lies in its frames, F in all, picture by picture; None: answers about the frames themselves.
     """
     answer = task.answer
     if not issubclass(answer, Placed):
         return [said.settle(point) for said in task.decode(tensors)]
     count = len(next(iter(tensors.values())))
-    if places is not None and len(places) != count:
-        raise AssertionError(f"{len(places)} places for {count} pictures")
+    each: Sequence[Spot | None] = [None] * count if places is None else places
+    ends = [1 if place is None else place.frames for place in each]
+    if sum(ends) != count:
+        raise AssertionError(f"{sum(ends)} places for {count} frames")
     said: list[Answer] = []
-    for row in range(count):  # one after the other: pictures differ in size
-        own = {key: value[row : row + 1] for key, value in tensors.items()}
-        located = answer.locate(own, places[row] if places is not None else None, point)
-        said += [one.settle(point) for one in task.decode(located)]
+    row = 0
+    for place, frames in zip(each, ends, strict=True):  # one after the other: pictures differ in size
+        own = {key: value[row : row + frames] for key, value in tensors.items()}
+        said += [one.settle(point) for one in task.decode(answer.locate(own, place, point))]
+        row += frames
     return said
+
+
+class Teller:
+    """Answers as soon as all frames of a picture are there, where frames come in batches that know nothing of pictures.
+
+    Args:
+        point: the operating point.
+        places: where each picture lies in its frames, in the order in which they come; None for answers that lie nowhere.
+    """
+
+    def __init__(self, task: Task, point: dict[str, Any], places: Sequence[Spot] | None) -> None:
+        self.task, self.point, self.places = task, point, places
+        self.told = 0
+        self._rest: dict[str, torch.Tensor] = {}
+
+    def hear(self, tensors: dict[str, torch.Tensor]) -> list[Answer]:
+        """Operated tensors of the next frames, on the CPU → answers about the pictures that are complete now."""
+        if self.places is None:
+            return told(self.task, tensors, self.point)
+        if self._rest:
+            tensors = {key: torch.cat([self._rest[key], value]) for key, value in tensors.items()}
+        count, whole, used = len(next(iter(tensors.values()))), self.told, 0
+        while whole < len(self.places) and used + self.places[whole].frames <= count:
+            used += self.places[whole].frames
+            whole += 1
+        answers = told(self.task, {key: value[:used] for key, value in tensors.items()}, self.point, self.places[self.told : whole])
+        self.told, self._rest = whole, {key: value[used:] for key, value in tensors.items()} if used < count else {}
+        return answers

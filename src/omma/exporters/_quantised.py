@@ -35,7 +35,7 @@ class Enter(nn.Module):
         frames = {FRAMES: self.enter(picture)}
         if not self.placed:
             return frames
-        place = self.enter.place(picture)
+        place = self.enter.spot(picture)
         return frames | dict(zip(SIDES, (place.down.line, place.across.line), strict=True))
 
 

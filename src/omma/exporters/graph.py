@@ -15,12 +15,12 @@ from torch import nn
 import omma
 from omma.answers.placed import Placed
 from omma.data.decode import to_rgb8
-from omma.data.spatial.place import Place
 from omma.data.views import InGraph
 from omma.tasks.task import Task
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
+    from omma.data.spatial.windows import Spot
 
 INPUT = "picture"
 DYNAMIC = {0: "N", 1: "H", 2: "W"}
@@ -38,10 +38,10 @@ class Whole(nn.Module):
         self.pipeline = bundle.pipeline()
 
     def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
-        return leave(self.pipeline.task, self.pipeline(self.enter(picture)), self.enter.place(picture), self.pipeline.point)
+        return leave(self.pipeline.task, self.pipeline(self.enter(picture)), self.enter.spot(picture), self.pipeline.point)
 
 
-def leave(task: Task, tensors: dict[str, torch.Tensor], place: Place, point: dict[str, Any]) -> dict[str, torch.Tensor]:
+def leave(task: Task, tensors: dict[str, torch.Tensor], place: Spot, point: dict[str, Any]) -> dict[str, torch.Tensor]:
     """Operated tensors of frames → of the pictures, where the answer lies somewhere."""
     return task.answer.locate(tensors, place, point) if issubclass(task.answer, Placed) else tensors
 

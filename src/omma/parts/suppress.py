@@ -15,7 +15,9 @@ ROUNDS = 32
 FLOOR = 1e-3
 
 
-def suppress(boxes: torch.Tensor, classes: torch.Tensor, overlap: float, rounds: int = ROUNDS) -> torch.Tensor:
+def suppress(
+    boxes: torch.Tensor, classes: torch.Tensor, overlap: float, rounds: int = ROUNDS, apart: torch.Tensor | None = None
+) -> torch.Tensor:
     """Greedy class-aware suppression: a box goes if a better one that stays, of its class, overlaps it by more than `overlap`.
 
     Kept boxes are the fixed point of "keep whoever no kept better one removes"; starting from "keep all", every round settles one more
@@ -26,6 +28,7 @@ def suppress(boxes: torch.Tensor, classes: torch.Tensor, overlap: float, rounds:
         classes: (B, K) int64.
         overlap: intersection over union, 0–1.
         rounds: how often; K always suffices.
+        apart: (B, K) int64; only boxes with different numbers remove each other. None: all do.
 
     Returns:
         (B, K) bool: which stay.
@@ -33,6 +36,8 @@ def suppress(boxes: torch.Tensor, classes: torch.Tensor, overlap: float, rounds:
     count = boxes.shape[1]
     rank = torch.arange(count, device=boxes.device)
     clash = (geometry.pairs(boxes, boxes) > overlap) & (classes[:, :, None] == classes[:, None, :]) & (rank[:, None] < rank)
+    if apart is not None:
+        clash = clash & (apart[:, :, None] != apart[:, None, :])
     removes = clash.to(boxes.dtype)
     kept = torch.ones_like(boxes[:, :1, 0])[:, None].expand(-1, 1, count)
     for _ in range(rounds):

@@ -256,13 +256,13 @@ def sentence_of(compared: Compared, tongue: str) -> str:
     return say(f"evaluate.verdict.{compared.verdict.word.replace(' ', '_')}", tongue, **values)
 
 
-def _own_graph(bundle: Bundle) -> Callable[..., list[Answer]] | None:
+def _own_graph(bundle: Bundle) -> Callable[[np.ndarray], dict[str, np.ndarray]] | None:
     """What answers for a bundle that brings its own graph (quantised): that graph, and not the networks it was made from."""
     if not bundle.card.get("runtime", {}).get("file"):
         return None
     from omma.runtimes.choose import named
 
-    return named("ort", bundle).answers
+    return named("ort", bundle).run
 
 
 def _compare(evaluation: Evaluation, bundle: Bundle, other: Bundle, dataset: Dataset, kept: set[int], watch: Watch) -> Compared:

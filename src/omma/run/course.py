@@ -101,7 +101,7 @@ def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict
 
     Judging at the end is paid from the budget; validations on the way get at most a twentieth of it.
     """
-    watch, recipe, counts = scene.watch, made.recipe, made.dataset.counts()
+    watch, recipe, counts = scene.watch, made.recipe, made.batches.dataset.counts()
     what = say("train.measuring")
     watch.step(what, 0)
     val, test = counts.get("val", 0), counts.get("test", 0)

@@ -47,7 +47,7 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
         return
     if is_placed(made.task):  # maps of every picture at once would not fit into memory
         places = places[:: -(-len(places) // MOST)]
-    truths = made.dataset.choose(places).truths()
+    truths = made.batches.dataset.choose(places).truths()  # a point is fitted on frames
     tensors = asked(bundle, made, places)
     if made.views.tta != "none" and made.recipe.origin.get("tta") != "you" and plain is not None:
         metric = next(iter(made.task.metrics().values()))

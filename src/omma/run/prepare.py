@@ -17,11 +17,12 @@ from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
 from omma.data.sample import Dataset
 from omma.data.sources import home
+from omma.data.spatial.cut import by_picture, in_windows
 from omma.data.views import Views
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
 from omma.engine.pipeline import Pipeline
-from omma.engine.told import is_placed, told
+from omma.engine.told import Teller, is_placed, spots
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
 from omma.models.making import build
@@ -101,7 +102,10 @@ def ready(
         continue_from(net, task, start)
     net.origin = dict(kept.origin) if kept else net.origin
     views = Views.from_json(kept.views) if kept and kept.views else views_for(recipe, fingerprint, net, start)
-    frames = Frames(dataset, views, home(), watch)
+    if views.fit == "windows" and not is_placed(task):
+        raise OmmaError(say("train.windows", task=recipe.task))
+    seen = in_windows(dataset, views)
+    frames = Frames(seen, views, home(), watch)
     if frames.refused:
         share = len(frames.refused) / len(dataset)
         watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
@@ -114,7 +118,7 @@ def ready(
         raise DataError(say("train.too_few", count=len(train)), dataset.root)
     if recipe.optimizer == "gd":
         recipe.batch = len(train)
-    batches = Batches(frames, dataset, task, views, recipe, machine.rank, machine.world, machine.device)
+    batches = Batches(frames, seen, task, views, recipe, machine.rank, machine.world, machine.device)
     if kept is None and start is None:
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
@@ -132,14 +136,23 @@ def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bun
     """How pictures enter: a pretrained network keeps the normalisation it was trained with."""
     assert recipe.size and recipe.channels
     if start is not None and start.views.size == recipe.size and start.views.channels == recipe.channels:
-        return replace(start.views, fit=recipe.get("fit", start.views.fit), tta=recipe.get("tta", start.views.tta))
+        views = replace(start.views, fit=recipe.get("fit", start.views.fit), tta=recipe.get("tta", start.views.tta))
+        return windowed(views, recipe, net)
     mean, std = net.origin.get("mean"), net.origin.get("std")
     if mean is None:
         mean, std = fingerprint.mean, fingerprint.std
         if len(mean) != recipe.channels:
             mean, std = [sum(mean) / len(mean)] * recipe.channels, [sum(std) / len(std)] * recipe.channels
     spread = tuple(max(float(s), 1e-3) for s in std)  # type: ignore[union-attr]
-    return Views(recipe.size, recipe.channels, recipe.get("fit", "squash"), tuple(map(float, mean)), spread, recipe.get("tta", "none"))
+    views = Views(recipe.size, recipe.channels, recipe.get("fit", "squash"), tuple(map(float, mean)), spread, recipe.get("tta", "none"))
+    return windowed(views, recipe, net)
+
+
+def windowed(views: Views, recipe: Recipe, net: Network) -> Views:
+    """How windows overlap, where pictures are read in them; networks of objects also see the whole picture."""
+    if views.fit != "windows":
+        return replace(views, overlap=0, whole=False)
+    return replace(views, overlap=min(recipe.get("overlap", views.size // 4), views.size // 2), whole=net.gives == "objects")
 
 
 def narrowed(net: Network, task: Task, surgery: dict[str, Any]) -> None:
@@ -198,28 +211,30 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
     Args:
         most: look at so many pictures at most, evenly chosen.
     """
-    places = batches.frames.part(split)
-    if most is not None and len(places) > most:
-        places = places[:: len(places) // most][:most]
-    if not places:
+    pictures = by_picture(batches.dataset, batches.frames.part(split))
+    some = list(pictures)
+    if most is not None and len(some) > most:
+        some = some[:: len(some) // most][:most]
+    if not some:
         return None
-    truths = batches.dataset.choose(places).truths()
+    places = [place for picture in some for place in pictures[picture]]
+    whole = batches.dataset.whole or batches.dataset
+    truths = whole.choose(some).truths()
     first, metric = next(iter(task.metrics().items()))
-    spots = [views.place(*batches.dataset.extent(place)) for place in places] if is_placed(task) else None
+    lie = spots(task, views, whole, some)
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         once: dict[str, torch.nn.Module] = {who: Once(net) for who, net in nets.items()}
         pipeline = Pipeline(task, once, replace(views, tta="none"), {}).eval()
         answers: list[Answer] = []
-        loss, seen = 0.0, 0
+        teller, loss = Teller(task, {}, lie), 0.0
         with torch.inference_mode():
             for batch in batches.plain(places):
                 tensors = {key: value.cpu() for key, value in task.answer.operate(pipeline.look(batch.pictures), {}).items()}
-                answers += told(task, tensors, {}, spots[seen : seen + len(batch)] if spots else None)
+                answers += teller.hear(tensors)
                 loss += whole_loss(task, once, batch) * len(batch)
-                seen += len(batch)
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
-        return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / seen, f"{split}_{first}": value}
+        return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / len(places), f"{split}_{first}": value}
 
     return validate
 

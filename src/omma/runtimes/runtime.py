@@ -15,10 +15,11 @@ import numpy as np
 if TYPE_CHECKING:
     from omma.answers.answer import Answer
     from omma.bundle import Bundle
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot
 
 # Frames (N, S, S, C) uint8 → tensors of `Task.infer`, batch in front.
 Infer = Callable[[np.ndarray], dict[str, np.ndarray]]
+MOST = 64  # frames at once
 
 
 class Runtime:
@@ -53,8 +54,8 @@ class Runtime:
         """(N, S, S, C) uint8 → operated tensors, batch in front; `point` overrides values of the operating point."""
         return {key: tensor.numpy() for key, tensor in self._operated(frames, point).items()}
 
-    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None, places: Sequence[Place] | None = None) -> list[Answer]:
-        """(N, S, S, C) uint8 → N answers, settled; about the pictures where `places` say how they lie in their frames."""
+    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None, places: Sequence[Spot] | None = None) -> list[Answer]:
+        """(N, S, S, C) uint8 → N answers, settled; about the pictures where `places` say how they lie in their N frames."""
         from omma.engine.told import told
 
         return told(self.bundle.task, self._operated(frames, point), self.bundle.point | (point or {}), places)
@@ -62,7 +63,10 @@ class Runtime:
     def _operated(self, frames: np.ndarray, point: dict[str, Any] | None) -> dict[str, Any]:
         import torch
 
-        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in self.infer(frames).items()}
+        # A large picture may be hundreds of frames.
+        parts = [self.infer(frames[start : start + MOST]) for start in range(0, max(1, len(frames)), MOST)]
+        rows = parts[0] if len(parts) == 1 else {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in rows.items()}
         with torch.inference_mode():
             return self.bundle.task.answer.operate(tensors, self.bundle.point | (point or {}))
 

@@ -16,7 +16,7 @@ from omma.serving.batcher import Batcher, Expired, Full
 from omma.words import say
 
 if TYPE_CHECKING:
-    from omma.data.spatial.place import Place
+    from omma.data.spatial.windows import Spot
 
 
 class Runs(Protocol):
@@ -41,8 +41,8 @@ class Model:
     def __init__(self, bundle: Any, runtime: Runs, max_pixels: int = 40_000_000) -> None:
         self.bundle, self.runtime, self.max_pixels = bundle, runtime, max_pixels
 
-    def frame(self, blob: bytes) -> tuple[np.ndarray, Place]:
-        """The bytes of a picture file → (S, S, C) uint8, and where the picture lies in it.
+    def frames(self, blob: bytes) -> tuple[np.ndarray, Spot]:
+        """The bytes of a picture file → (frames, S, S, C) uint8, and where the picture lies in them.
 
         Raises:
             DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel.
@@ -53,20 +53,20 @@ class Model:
         if about.width * about.height > self.max_pixels:
             raise DataError(say("serve.too_many_pixels", width=about.width, height=about.height, cap=self.max_pixels // 1_000_000))
         picture = decode(blob, name=say("serve.picture"))
-        return self.bundle.views.frame(picture), self.bundle.views.place(*picture.shape[:2])
+        return self.bundle.views.frames(picture), self.bundle.views.spot(*picture.shape[:2])
 
     def rows(self, frames: np.ndarray) -> Sequence[dict[str, np.ndarray]]:
-        """(N, S, S, C) uint8 → the operated tensors of each of N pictures, as a batch of one."""
+        """(N, S, S, C) uint8 → the operated tensors of each of N frames, as a batch of one."""
         found = self.runtime.run(frames)
         return [{key: value[row : row + 1] for key, value in found.items()} for row in range(len(frames))]
 
-    def tell(self, row: dict[str, np.ndarray], place: Place) -> dict[str, Any]:
-        """One picture's answer as JSON."""
+    def tell(self, rows: Sequence[dict[str, np.ndarray]], place: Spot) -> dict[str, Any]:
+        """One picture's answer as JSON, from the rows of its frames."""
         import torch
 
         from omma.engine.told import told
 
-        tensors = {key: torch.from_numpy(np.ascontiguousarray(value)) for key, value in row.items()}
+        tensors = {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
         return told(self.bundle.task, tensors, self.bundle.point, [place])[0].json()
 
 
@@ -127,15 +127,16 @@ class Desk:
             self.inside -= 1
 
     async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any]:
-        frame, place = await asyncio.get_running_loop().run_in_executor(self._pool, self._frame, blob, asker)
-        row = await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline))
+        frames, place = await asyncio.get_running_loop().run_in_executor(self._pool, self._frames, blob, asker)
+        # The windows of a large picture take turns with other people's pictures.
+        rows = [await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline)) for frame in frames]
         # Not behind pictures that wait to be decoded, and not where the others' requests are read.
-        return await asyncio.to_thread(self.model.tell, row, place)
+        return await asyncio.to_thread(self.model.tell, rows, place)
 
-    def _frame(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Place]:
+    def _frames(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Spot]:
         if asker.left or time.monotonic() > asker.deadline:
             raise Expired
-        return self.model.frame(blob)
+        return self.model.frames(blob)
 
     def close(self) -> None:
         """Finish what is in work."""

@@ -185,21 +185,23 @@ class Job:
         from omma.data.decode import decode
 
         results: list[tuple[Answer | str, np.ndarray | None]] = [("", None)] * len(places)
-        frames, spots, good = [], [], []
+        frames, whole, spots, good = [], [], [], []
         for slot, place in enumerate(places):
             try:
                 if place in self.inputs.missing:
                     raise DataError(self.inputs.missing[place])
                 picture = decode(Path(self.inputs.files[place]))
-                frames.append(self.opened.views.frame(picture))
-                spots.append(self.opened.views.place(*picture.shape[:2]))
+                frames.append(self.opened.views.frames(picture))
+                whole.append(frames[-1][0] if len(frames[-1]) == 1 else self.opened.views.frame(picture))
+                spots.append(self.opened.views.spot(*picture.shape[:2]))
                 good.append(slot)
             except DataError as error:
                 results[slot] = (error.what, None)
         if not frames:
             return results
-        batch = np.stack(frames)
-        features = self._features(batch) if self.neighbours is not None or self.embed is not None else None
+        batch = np.concatenate(frames)
+        wanted = self.neighbours is not None or self.embed is not None
+        features = self._features(np.stack(whole)) if wanted else None
         for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point, spots), strict=True)):
             results[slot] = (answer, None if features is None else features[row])
             if self.folder is not None and self.as_ == "drawn":

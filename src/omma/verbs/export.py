@@ -154,8 +154,8 @@ def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray]
     batches = [*grouped(pictures), *odd(pictures[0])]
     parity = Parity()
     for batch, answers in zip(batches, exporter.answer(file, batches), strict=True):
-        frames = np.stack([opened.views.frame(picture) for picture in batch])
-        place = opened.views.place(*batch.shape[1:3])
+        frames = np.concatenate([opened.views.frames(picture) for picture in batch])
+        place = opened.views.spot(*batch.shape[1:3])
         mine = {key: torch.from_numpy(value) for key, value in measured.run(frames).items()}
         located = {key: value.numpy() for key, value in leave(opened.task, mine, place, opened.point).items()}
         compare(opened, located, answers, parity, located=True)

@@ -25,20 +25,22 @@ class Along(Vary):
     point. Where no picture shows there is the mean colour, and nothing is known.
 
     Args:
-        recipe: `flip shift rotate scale quarter mosaic colour erase` and `seed`; what blends pictures does nothing here.
+        recipe: `flip shift rotate scale quarter mosaic colour erase` and `seed`; `mixup` where the answer blends.
     """
 
     def __init__(self, views: Views, recipe: Recipe, answer_type: type[Answer]) -> None:
         super().__init__(views, recipe, answer_type)
         assert issubclass(answer_type, Placed)
         self.placed = answer_type
-        self.margin, self.trivial, self.tables = 0, False, {}
+        self.margin, self.trivial = 0, False
+        self.tables = {key: table for key, table in self.tables.items() if key == "mixup" and answer_type.blends}
         self.shift, self.quarter, self.mosaic = recipe.shift or 0.0, bool(recipe.quarter), recipe.mosaic or 0.0
         self.draws = [
             Draw.FLIP, Draw.DOWN, Draw.RIGHT, Draw.ROTATE, Draw.SCALE, Draw.QUARTER,
             *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
             *([Draw.ERASE_DOWN, Draw.ERASE_RIGHT] if self.hole else []),
             *([Draw.MOSAIC, Draw.CUT_DOWN, Draw.CUT_RIGHT, Draw.TILE] if self.mosaic else []),
+            *([Draw.MIX_SHARE] if self.tables else []),
         ]  # fmt: skip
 
     def __call__(self, frames: torch.Tensor, truth: Truth, index: torch.Tensor, epoch: int) -> tuple[torch.Tensor, Truth]:
@@ -50,7 +52,8 @@ class Along(Vary):
             truth = self.placed.move(truth, moves, self.views.size) if truth else truth
         if self.hole:
             self._erase(pictures.permute(0, 2, 3, 1), draws)
-        return self.views.normalise(pictures).contiguous(memory_format=torch.channels_last), truth
+        pictures = self.views.normalise(pictures).contiguous(memory_format=torch.channels_last)
+        return self._mix(pictures, truth, index, epoch, draws) if self.tables and truth and len(index) > 1 else (pictures, truth)
 
     def _moves(self, index: torch.Tensor, epoch: int, draws: Draws) -> list[Move]:
         """What each canvas is made of; [] where nothing moves."""

@@ -63,6 +63,15 @@ class Place(NamedTuple):
     across: Span
 
     @property
+    def frames(self) -> int:
+        """How many frames show the picture: one; see `Windows`."""
+        return 1
+
+    def joined(self, rows: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What one frame says of objects is what is said of the picture."""
+        return rows
+
+    @property
     def extent(self) -> torch.Tensor:
         """(1, 2) int64: height and width of the picture, pixels."""
         return torch.stack([self.down.line.sum(), self.across.line.sum()]).round().long()[None]
@@ -83,6 +92,10 @@ class Place(NamedTuple):
     def maps(self, maps: torch.Tensor) -> torch.Tensor:
         """(…, S, S) float of the frame → (…, H, W) of the picture, bilinear."""
         return torch.matmul(torch.matmul(self.down.taps(), maps), self.across.taps().T)
+
+    def pasted(self, masks: torch.Tensor, probabilities: torch.Tensor, frame: torch.Tensor) -> torch.Tensor:
+        """(B, K, S, S) masks of objects → (B, K, H, W); see `Windows`."""
+        return self.maps(masks)
 
     def shown(self) -> torch.Tensor:
         """(H, W) bool: which pixels of the picture the frame shows."""
