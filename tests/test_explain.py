@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from models_at_hand import pictures, quantised
+from omma.answers.boxes import Boxes
 from omma.data.views import Views
 from omma.errors import NotMeaningful, OmmaError
 from omma.explainers.explainer import Question, choose, unframe
@@ -15,10 +16,12 @@ from omma.explainers.gradcam import gradcam
 from omma.explainers.integrated_gradients import attributions, integrated_gradients
 from omma.explainers.occlusion import occlusion
 from omma.explainers.receipt import receipt
+from omma.explainers.rise import rise
 from omma.models.network import Network
 from omma.tasks.classify import Classify
+from omma.tasks.detect import Detect
 from omma.tasks.regress import Regress
-from omma.verbs.explain import explained
+from omma.verbs.explain import corners_of, explained
 
 SIZE = 32
 
@@ -77,7 +80,7 @@ def inside(heat: torch.Tensor) -> float:
     return float(heat[0, 18:30, 18:30].sum() / heat.sum())
 
 
-@pytest.mark.parametrize("method", [gradcam, integrated_gradients, occlusion])
+@pytest.mark.parametrize("method", [gradcam, integrated_gradients, occlusion, rise])
 def test_every_method_finds_the_planted_patch(method):
     picture = planted()
     heat = method(question(Brightest()), picture)
@@ -185,7 +188,7 @@ def bundle(tmp_path):
     return Bundle(Classify(["猫", "dog"]), {"net": net}, views, {"temperature": 1.0}, card).save(tmp_path / "模型")
 
 
-@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "occlusion"])
+@pytest.mark.parametrize("method", ["gradcam", "integrated_gradients", "occlusion", "rise"])
 def test_the_verb_writes_an_overlay_and_speaks_json(bundle, tmp_path, method):
     import json
 
@@ -223,11 +226,11 @@ def test_the_answer_explained_is_the_one_predicted(bundle):
 
     opened = bundles.open(bundle)
     original = np.random.default_rng(1).integers(0, 256, (40, 60, 3), dtype=np.uint8)
-    answer, asked, heat, _ = explained(opened, original, "gradcam", None)
+    answer, asked, at, heat, _ = explained(opened, original, "gradcam", None)
     frames = torch.from_numpy(opened.views.frame(original))[None]
     with torch.no_grad():
         said = opened.task.decode(opened.pipeline()(frames))[0]
-    assert answer.same(said, 1e-6) and asked == said.label and heat.shape == (SIZE, SIZE)
+    assert answer.same(said, 1e-6) and asked == said.label and at is None and heat.shape == (40, 60)
 
 
 def test_a_quantised_copy_is_asked_about_what_its_own_graph_says(tmp_path):
@@ -240,3 +243,55 @@ def test_a_quantised_copy_is_asked_about_what_its_own_graph_says(tmp_path):
     said = [explained(made, picture, "occlusion", None)[:2] for picture in pictures(4)]
     assert [about for _, about in said] == [answer.label for answer, _ in said]
     assert {about for _, about in said} != {"cat"}
+
+
+# ── why this object ─────────────────────────────────────────────────────────────────────────────────────
+
+BOXES = torch.tensor([[2.0, 2.0, 12.0, 12.0], [19.0, 19.0, 29.0, 29.0]])
+
+
+class TwoSpots(nn.Module):
+    """Finds two objects, as surely as there is red where each of them lies."""
+
+    def forward(self, pictures):
+        red = [pictures[:, 0, int(y1) : int(y2), int(x1) : int(x2)].mean((1, 2)) for x1, y1, x2, y2 in BOXES]
+        sure = torch.stack(red, 1).mul(2).sub(1).sigmoid()
+        count = len(pictures)
+        return {"boxes": BOXES.expand(count, 2, 4), "probabilities": sure, "classes": torch.zeros(count, 2, dtype=torch.long)}
+
+
+@pytest.mark.parametrize("method", [rise, occlusion])
+def test_it_is_this_object_that_is_explained(method):
+    """Control: asked about the other one, the same picture gets another map."""
+    picture = torch.zeros(1, 3, SIZE, SIZE)
+    picture[:, 0, 2:12, 2:12], picture[:, 0, 19:29, 19:29] = 2.0, 1.8
+    for box, rows in zip(BOXES, (slice(1, 13), slice(18, 30)), strict=True):
+        heat = method(Question(Detect(["spot"]), {"net": TwoSpots()}, "spot", box), picture)[0].clamp_min(0)
+        here = torch.zeros(SIZE, SIZE, dtype=torch.bool)
+        here[rows, rows] = True
+        assert heat[here].mean() > 4 * heat[~here].mean()
+
+
+def test_the_place_meant_is_an_object_of_the_answer():
+    boxes = np.array([[0.0, 0, 10, 10], [20, 20, 40, 40], [22, 22, 41, 41]])
+    answer = Boxes(64, 64, ["cell", "cell", "rock"], boxes, np.array([0.9, 0.5, 0.7], np.float32))
+    assert answer.meant(None, None) == ("cell", (0, 0, 10, 10))
+    assert answer.meant("rock", None) == ("rock", (22, 22, 41, 41))
+    assert answer.meant(None, (19, 19, 39, 39)) == ("cell", (20, 20, 40, 40))
+    assert answer.meant("rock", (19, 19, 39, 39)) == ("rock", (22, 22, 41, 41))
+    assert answer.meant(None, (50, 50, 60, 60)) == (None, (50, 50, 60, 60)), "nothing was found there: why not?"
+    assert answer.meant("tree", None) == ("tree", None)
+
+
+@pytest.mark.parametrize("text", ["1,2,3", "a,b,c,d", "5,5,5,9", "9,0,1,4", "nan,0,1,1", "-1,0,4,4"])
+def test_corners_that_make_no_sense_are_named(text):
+    with pytest.raises(OmmaError, match="--at"):
+        corners_of(text)
+    assert corners_of("1,2.5,3,4") == (1, 2.5, 3, 4) and corners_of(None) is None
+
+
+def test_a_task_without_places_says_so(bundle):
+    from omma import bundle as bundles
+
+    with pytest.raises(NotMeaningful, match="--at"):
+        explained(bundles.open(bundle), np.zeros((40, 60, 3), np.uint8), "gradcam", None, at=(1, 1, 5, 5))

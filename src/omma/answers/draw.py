@@ -99,6 +99,15 @@ def overlay(picture: np.ndarray, heat: np.ndarray, strength: float = 0.6) -> np.
     return np.clip(calm * (1 - share) + colours(heat).astype("float32") * share + 0.5, 0, 255).astype("uint8")
 
 
+def outlined(picture: np.ndarray, corners: Sequence[float], height: int, width: int) -> np.ndarray:
+    """A white box at corners in pixels of a picture of `height` × `width`, which may be drawn larger."""
+    from omma.answers import _marks
+
+    sheet = _marks.Sheet(picture, width, height)
+    sheet.frames(np.array([corners]), [(255, 255, 255)])
+    return sheet.canvas
+
+
 def colours(values: np.ndarray) -> np.ndarray:
     """Numbers 0–1 of any shape → (…, 3) uint8, viridis."""
     stops = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in _VIRIDIS], "float32")

@@ -30,22 +30,25 @@ class Question:
         task: what was learned.
         nets: networks by player, in evaluation mode.
         about: a name of the task.
+        at: (4,) corners in the frame, where a place is asked about.
     """
 
     task: Task
     nets: dict[str, nn.Module]
     about: str
+    at: torch.Tensor | None = None
 
     def __call__(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) normalised → (B,) scores, in the unit of the network's outputs."""
-        return self.task.score(self.task.infer(self.nets, Batch(pictures)), self.about)
+        return self.task.score(self.task.infer(self.nets, Batch(pictures)), self.about, self.at)
 
 
-def choose(task: Task, tensors: dict[str, torch.Tensor], about: str | None) -> str:
+def choose(task: Task, tensors: dict[str, torch.Tensor], about: str | None, at: torch.Tensor | None = None) -> str:
     """The name a question is about: the one asked for, else the one the task's own score is about for this picture.
 
     Args:
         tensors: what `Task.infer` gave for one picture.
+        at: see `Question`.
 
     Raises:
         OmmaError: no such name; says which one was probably meant.
@@ -54,8 +57,8 @@ def choose(task: Task, tensors: dict[str, torch.Tensor], about: str | None) -> s
         if about not in task.names:
             raise catalog.unknown(say("explain.name"), about, task.names)
         return about
-    top = task.score(tensors, None)
-    scores = torch.stack([task.score(tensors, name) for name in task.names])
+    top = task.score(tensors, None, at)
+    scores = torch.stack([task.score(tensors, name, at) for name in task.names])
     return task.names[int((scores - top).abs()[:, 0].argmin())]
 
 
@@ -65,7 +68,7 @@ def unframe(heat: np.ndarray, views: Views, height: int, width: int) -> np.ndarr
     What the frame cut off is zero; what it added (a letterbox) is dropped.
     """
     top, left, rows, columns, inner_height, inner_width = views._plan(height, width)
-    y, x = (views.size - inner_height) // 2, (views.size - inner_width) // 2
+    y, x = views._corner(inner_height, inner_width)
     inner = torch.from_numpy(np.ascontiguousarray(heat[y : y + inner_height, x : x + inner_width], "float32"))
     grown = F.interpolate(inner[None, None], size=(rows, columns), mode="bilinear", align_corners=False)[0, 0]
     whole = np.zeros((height, width), "float32")

@@ -52,7 +52,7 @@ class Classify(Task):
 
         return classification(self.names)
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         from omma.tasks.plan import one_column
 
         return one_column(tensors["logits"], self.names, about)

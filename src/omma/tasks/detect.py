@@ -36,7 +36,7 @@ class Detect(Task):
 
         # From scratch on BCCD and raccoon, 300 steps: AP50 0.74 and 0.83 with this rate, without a mosaic; SGD stays behind.
         model = "anchor-free-small" if recipe.preset == "fast" else "anchor-free"
-        return plan_places(fingerprint, recipe, model, rate=2e-3, warmup=0.15, shift=0.15)
+        return plan_places(fingerprint, recipe, model, blends=True, rate=2e-3, warmup=0.15, shift=0.15)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         return net(batch.pictures, batch.truth)
@@ -62,13 +62,17 @@ class Detect(Task):
 
         return detection(self.names)
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
-        """The probability of the surest object of a class (of any)."""
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
+        """The probability of the surest object of a class (of any); of a place, times its overlap with it (D-RISE, Petsiuk et al. 2021)."""
         import torch
 
+        from omma.parts import boxes as geometry
         from omma.tasks.plan import one_column
 
         share = tensors["probabilities"][:, None] * (tensors["classes"][:, None] == torch.arange(len(self.names))[:, None]).to(
             torch.float32
         )
+        if at is not None:
+            there = at.to(tensors["boxes"]).expand(len(tensors["boxes"]), 1, 4)
+            share = share * geometry.pairs(tensors["boxes"], there).transpose(1, 2)
         return one_column(share.amax(2), self.names, about)

@@ -53,7 +53,7 @@ class Multilabel(Task):
 
         return multilabel(self.names)
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         from omma.tasks.plan import one_column
 
         return one_column(tensors["logits"], self.names, about)

@@ -75,7 +75,7 @@ class Regress(Task):
 
         return regression(self.names)
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         from omma.tasks.plan import one_column
 
         return one_column(tensors["numbers"], self.names, about)

@@ -55,16 +55,27 @@ class Segment(Task):
 
         return segmentation(self.names)
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
-        """The mean logit of a class over the pixels that are said to be of it (over all, where none is)."""
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
+        """The mean logit of a class over the pixels that are said to be of it (over all, where none is), of a place those inside."""
         from omma.tasks.plan import one_column
 
         logits = tensors["logits"]
         mine = (logits.argmax(1, keepdim=True) == _columns(logits)).to(logits.dtype)
+        if at is not None:
+            mine = mine * _inside(logits, at)
         count = mine.sum((2, 3))
         inside = (logits * mine).sum((2, 3)) / count.clamp_min(1)
         found = inside.where(count > 0, logits.mean((2, 3)) - 1e3)  # a class that is nowhere is not what a picture shows
         return one_column(found, self.names, about)
+
+
+def _inside(logits: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
+    """(H, W): 1 for pixels whose centre lies in these corners."""
+    import torch
+
+    left, top, right, bottom = at.tolist()
+    y, x = (torch.arange(side, device=logits.device) + 0.5 for side in logits.shape[2:])
+    return ((y >= top) & (y < bottom))[:, None].to(logits.dtype) * ((x >= left) & (x < right)).to(logits.dtype)
 
 
 def _columns(logits: torch.Tensor) -> torch.Tensor:

@@ -81,6 +81,11 @@ class Task:
         """Metrics by name; the first decides what is best."""
         raise NotImplementedError
 
-    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None) -> torch.Tensor:
-        """(B,): the number an explanation asks about, from the tensors of `infer`; `about` names a class (default: the top one)."""
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
+        """(B,): the number an explanation asks about, from the tensors of `infer`.
+
+        Args:
+            about: a class; the top one when open.
+            at: (4,) corners in the frame, for answers that lie somewhere: what is said of this place.
+        """
         raise NotImplementedError

@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omma import catalog
-from omma.errors import DiskError
+from omma.errors import DiskError, NotMeaningful, OmmaError
 from omma.progress import Watch
 from omma.words import say
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
 
     from omma.answers.answer import Answer
+    from omma.answers.placed import Corners
     from omma.bundle import Bundle
+    from omma.data.spatial.windows import Window
     from omma.explainers.receipt import Receipt
 
 
@@ -27,6 +30,7 @@ class Explanation:
         path: the picture, as named.
         method: the explainer.
         about: the name that was explained.
+        at: the object or place that was explained, corners in pixels of the upright original; None: the picture as a whole.
         answer: what the model says of the picture.
         receipt: whether the map is faithful.
         out: the overlay that was written.
@@ -37,6 +41,7 @@ class Explanation:
     path: str
     method: str
     about: str
+    at: tuple[float, float, float, float] | None
     answer: Answer
     receipt: Receipt
     out: str
@@ -48,6 +53,7 @@ class Explanation:
             "path": self.path,
             "method": self.method,
             "about": self.about,
+            **({} if self.at is None else {"at": [round(value, 3) for value in self.at]}),
             "answer": self.answer.json(),
             "receipt": self.receipt.json(),
             "out": self.out,
@@ -59,7 +65,8 @@ class Explanation:
         facts = self.receipt.json()
         return [
             *Row(path=self.path, **self.answer.json()).lines(),
-            say("explain.asked", about=self.about, method=self.method),
+            say("explain.asked", about=self.about, method=self.method) if self.at is None
+            else say("explain.asked_at", about=self.about, method=self.method, corners=", ".join(f"{value:.0f}" for value in self.at)),
             say("explain.areas", insertion=facts["insertion"], deletion=facts["deletion"],
                 random_insertion=facts["random"]["insertion"]["mean"], random_deletion=facts["random"]["deletion"]["mean"],
                 orders=facts["random"]["orders"]),
@@ -74,6 +81,7 @@ def explain(
     *,
     method: str = "gradcam",
     about: str | None = None,
+    at: str | None = None,
     out: str | Path | None = None,
     device: str = "auto",
     watch: Watch = Watch(),
@@ -83,8 +91,9 @@ def explain(
     Args:
         bundle: a bundle or a run folder.
         picture: a picture file.
-        method: gradcam, integrated_gradients or occlusion.
+        method: gradcam, integrated_gradients, occlusion or rise.
         about: the class (or the number) to explain; the predicted one when open.
+        at: x1,y1,x2,y2 in pixels: why this box, or this region; the surest object when open (detect, instances, segment).
         out: the overlay to write; beside the working directory as NAME.METHOD.png when open.
         device: where to compute.
 
@@ -101,16 +110,17 @@ def explain(
     place = device_of(device)
     opened = bundles.open(bundle, str(place))
     original = decode(Path(picture))
-    answer, asked, heat, proof = explained(opened, original, method, about, watch)
+    answer, asked, region, full, proof = explained(opened, original, method, about, watch, corners_of(at))
     from omma.answers import draw
-    from omma.explainers.explainer import unframe
 
-    full = unframe(heat, opened.views, *original.shape[:2])
     lines = [f"{asked} · {method}"] + ([] if proof.beats_random else [say("explain.no_better")])
-    overlay = draw.banner(draw.overlay(draw.enlarge(to_rgb8(original)), shares(full)), lines, opened.names)
+    overlay = draw.overlay(draw.enlarge(to_rgb8(original)), shares(full))
+    if region is not None:
+        overlay = draw.outlined(overlay, region, *original.shape[:2])
+    overlay = draw.banner(overlay, lines, opened.names)
     target = Path(out) if out is not None else Path(f"{Path(picture).stem}.{method}.png")
     _write(overlay, target)
-    return Explanation(str(picture), method, asked, answer, proof, str(target), full, overlay)
+    return Explanation(str(picture), method, asked, region, answer, proof, str(target), full, overlay)
 
 
 def explained(
@@ -119,18 +129,24 @@ def explained(
     method: str,
     about: str | None,
     watch: Watch = Watch(),
-) -> tuple[Answer, str, np.ndarray, Receipt]:
-    """A decoded picture, (H, W, C) → (answer, name explained, heat of the frame (S, S), receipt)."""
+    at: Corners | None = None,
+) -> tuple[Answer, str, Corners | None, np.ndarray, Receipt]:
+    """A decoded picture, (H, W, C) → (answer, name explained, place explained, heat (H, W), receipt).
+
+    Of a picture read in windows, the one that says most of it is explained; elsewhere the heat is 0.
+    """
+    import numpy as np
     import torch
 
+    from omma.answers.placed import Placed
     from omma.engine.told import told
-    from omma.explainers.explainer import Question, choose
+    from omma.explainers.explainer import Question, choose, unframe
     from omma.explainers.receipt import receipt
 
     pipeline = opened.pipeline()
     device = next(pipeline.parameters()).device
-    frames = torch.from_numpy(opened.views.frame(original))[None].to(device)
-    places = [opened.views.place(*original.shape[:2])]
+    frames = torch.from_numpy(opened.views.frames(original)).to(device)
+    places = [opened.views.spot(*original.shape[:2])]
     with torch.no_grad():
         tensors = pipeline.infer(frames)
         operated = opened.task.answer.operate(tensors, opened.point)
@@ -139,19 +155,58 @@ def explained(
 
         # A quantised graph answers; the networks it was made from can be asked why.
         runtime = named("ort", opened)
-        answer = runtime.answers(frames.cpu().numpy(), places=places)[0]
+        answer = runtime.answers(frames.cpu().numpy(), None, places)[0]
         tensors = {key: torch.from_numpy(value) for key, value in runtime.infer(frames.cpu().numpy()).items()}
     else:
         answer = told(opened.task, {key: t.cpu() for key, t in operated.items()}, opened.point, places)[0]
-    asked = choose(opened.task, tensors, about)
-    question = Question(opened.task, dict(opened.nets), asked)
-    pictures = opened.views.finish(frames)
+    if isinstance(answer, Placed):
+        about, at = answer.meant(about, at)
+    elif at is not None:
+        raise NotMeaningful(say("explain.nowhere"))
+    windows = opened.views.windows(*original.shape[:2])
+    spots = [None if at is None else framed(opened, at, window).to(device) for window in windows]
+    rows = [{key: value[row : row + 1] for key, value in tensors.items()} for row in range(len(windows))]
+    worth = [float(opened.task.score(own, about, spot)) for own, spot in zip(rows, spots, strict=True)]
+    surest = max(range(len(windows)), key=worth.__getitem__)
+    asked = choose(opened.task, rows[surest], about, spots[surest])
+    question = Question(opened.task, dict(opened.nets), asked, spots[surest])
+    pictures = opened.views.finish(frames[surest : surest + 1])
     watch.step(say("explain.mapping", method=method), 0, 2)
     heat = catalog.find("explainers", method)(question, pictures).detach()
     watch.step(say("explain.proving"), 1, 2)
     proof = receipt(question, pictures, heat)
     watch.end(say("explain.proving"))
-    return answer, asked, heat[0].cpu().numpy(), proof
+    height, width = original.shape[:2]
+    top, left, tall, wide = windows[surest]
+    full = np.zeros((height, width), np.float32)
+    full[top : top + tall, left : left + wide] = unframe(heat[0].cpu().numpy(), opened.views, tall, wide)
+    return answer, asked, at, full, proof
+
+
+def framed(opened: Bundle, at: Corners, window: Window) -> torch.Tensor:
+    """Corners in the picture → (4,) in the frame that shows this window."""
+    import torch
+
+    x, y = window.left, window.top
+    moved = torch.tensor([at[0] - x, at[1] - y, at[2] - x, at[3] - y])
+    return opened.views.place(window.height, window.width).framed(moved)
+
+
+def corners_of(text: str | None) -> Corners | None:
+    """`x1,y1,x2,y2` → numbers.
+
+    Raises:
+        OmmaError: not four numbers, or nothing lies between them.
+    """
+    if text is None:
+        return None
+    try:
+        x1, y1, x2, y2 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise OmmaError(say("explain.corners", text=text)) from None
+    if not (0 <= x1 < x2 < 1e6 and 0 <= y1 < y2 < 1e6):
+        raise OmmaError(say("explain.corners", text=text))
+    return x1, y1, x2, y2
 
 
 def shares(heat: np.ndarray) -> np.ndarray:
