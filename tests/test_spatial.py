@@ -82,7 +82,7 @@ def test_truth_lies_where_the_frame_shows_it(fit):
 
 def test_an_exported_graph_knows_the_same_place():
     for fit in ("squash", "pad", "crop"):
-        plain, graph = views(fit).place(33, 91), InGraph(views(fit)).place(torch.zeros(2, 33, 91, 3, dtype=torch.uint8))
+        plain, graph = views(fit).place(33, 91), InGraph(views(fit)).spot(torch.zeros(2, 33, 91, 3, dtype=torch.uint8))
         points = torch.rand(5, 2) * SIDE
         torch.testing.assert_close(plain.points(points), graph.points(points), check_dtype=False)
         torch.testing.assert_close(plain.maps(torch.eye(SIDE)), graph.maps(torch.eye(SIDE)))
@@ -162,6 +162,32 @@ def test_instances_keep_their_numbers_and_fit_their_boxes(way):
             down, across = (objects == number).nonzero(as_tuple=True)
             seen = [across.min(), down.min(), across.max() + 1, down.max() + 1]
             assert boxes[number - 1].tolist() == [float(value) for value in seen]
+
+
+def test_two_pictures_shown_through_each_other_have_the_objects_of_both():
+    """Green on black and red on black: where a box of a colour is asked for, at least a quarter of that colour shows."""
+    picture, _, found = scene()
+    frames = torch.from_numpy(np.stack([views().frame(picture * [place % 2, 1 - place % 2, 0]).astype(np.uint8) for place in range(8)]))
+    rows = [found.keep(np.array([0, 2] if place % 2 else [1])) for place in range(8)]
+    still = {"flip": False, "shift": 0.0, "scale": 0.0, "rotate": 0.0, "colour": 0.0, "erase": 0.0}
+    vary = Along(views(), Recipe().put("you", mixup=0.6, **still), Boxes)
+    truth, index = Boxes.tensors(rows, NAMES, views()), torch.arange(8)
+    pictures, moved = vary(frames, truth, index, 0)
+    both = 0
+    for shown, corners, kinds, aside in zip(pictures, moved["boxes"], moved["classes"], moved["ignored"], strict=True):
+        if len(set(kinds[kinds >= 0].tolist())) < 2:
+            continue
+        both += 1
+        for (x1, y1, x2, y2), kind, out in zip(corners.round().int().tolist(), kinds.tolist(), aside.tolist(), strict=True):
+            if kind >= 0:
+                share = shown[kind - 1, y1 + 3 : y2 - 3, x1 + 3 : x2 - 3].max()
+                assert (share < 0.25) == out, "an object is asked for that hardly shows, or is not asked for though it does"
+    assert both >= 3, "half of the partners are of the other colour"
+    again = vary(frames, truth, index, 0)
+    assert torch.equal(again[0], pictures) and not torch.equal(vary(frames, truth, index, 1)[0], pictures)
+    _, kept = vary(frames[:1], {key: value[:1] for key, value in truth.items()}, index[:1], 0)
+    assert len(kept["classes"][0]) == len(truth["classes"][0]), "alone there is nobody to be mixed with"
+    assert not Along(views(), Recipe().put("you", mixup=0.6, **still), Instances).tables
 
 
 def test_an_object_that_left_is_gone_and_one_half_gone_is_cut():

@@ -43,7 +43,8 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         given: the sizes of the parts the dataset came with.
         from_bundle: whether an earlier model is gone on from.
     """
-    placed = issubclass(catalog.find("tasks", str(recipe.task)).answer, Placed)
+    answer = catalog.find("tasks", str(recipe.task)).answer
+    placed = issubclass(answer, Placed)
     loss = recipe.task_settings.get("loss", "")
     weighed = catalog.find("tasks", str(recipe.task)).SETTINGS
     held = recipe.val > 0 or "val" in given
@@ -58,6 +59,8 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         "pretrained": from_bundle and "--from",
         "task.label_smoothing": loss == "nll" and recipe.task_settings.get("label_smoothing", 0) > 0 and "loss=nll",
         **dict.fromkeys(STILL if placed else MOVED, f"task={recipe.task}"),
+        **({"mixup": False} if placed and answer.blends else {}),
+        "overlap": recipe.fit != "windows" and f"fit={recipe.fit}",
         "balance": recipe.balance == "weights" and "class_weights" not in weighed and f"task={recipe.task}",
     }
     # A recipe file repeats every setting, used or not: only what was said aloud is answered.

@@ -99,11 +99,12 @@ PLACED_SIZES = {"fast": 192, "balanced": 320, "best": 416}  # pixels
 PLACED_BUDGETS = {"fast": "3min", "balanced": "20min", "best": "60min"}
 
 
-def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, **dials: Any) -> Recipe:
+def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, blends: bool = False, **dials: Any) -> Recipe:
     """The same for tasks whose answers lie somewhere: larger frames, variation that moves the truth along.
 
     Args:
         model: the usual network of the task.
+        blends: whether two pictures may be shown through each other.
         dials: what this task does otherwise.
     """
     width, height = fingerprint.width[0], fingerprint.height[0]
@@ -117,12 +118,14 @@ def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, **dials: A
     values: dict[str, Any] = {
         "batch": min(16, max(1, train)), "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
         "balance": "none", "ema": 0.0, "dropout": 0.0, "flip": True, "shift": 0.1, "rotate": 0.0, "scale": 0.3, "colour": 0.2, "erase": 0.0,
-        "mosaic": 0.0, "quarter": False,
+        "mosaic": 0.0, "quarter": False, "mixup": 0.0,
     } | RATES[str(recipe.optimizer)]  # fmt: skip
     own = {key: value for key, value in dials.items() if recipe.optimizer == "adamw" or key not in ("rate", "weight_decay")}
     recipe.put("plan", **values | own)
     # What blends pictures, or makes them smaller on the way, has no meaning for maps of truth; whoever asked for it is warned.
-    recipe.tta, recipe.trivial, recipe.mixup, recipe.cutmix, recipe.progressive = "none", False, 0.0, 0.0, 0.0
+    recipe.tta, recipe.trivial, recipe.cutmix, recipe.progressive = "none", False, 0.0, 0.0
+    if not blends:
+        recipe.mixup = 0.0
     return recipe
 
 
