@@ -53,12 +53,14 @@ class Copy:
         method: int8, prune or prune+int8.
         bundle: not saved yet; operating point fitted on validation.
         drop: points lost on validation against the whole model (negative: gained).
+        doubt: standard error of `drop`: what another part of the data may add to it.
         speed: None until measured.
     """
 
     method: str
     bundle: Bundle
     drop: float = float("nan")
+    doubt: float = 0.0
     speed: Speed | None = None
     why: str = ""
 
@@ -101,13 +103,16 @@ def points_lost(metric: Metric, before: float, after: float) -> float:
     return 100 * worse if metric.scale == "share" else 100 * worse / max(abs(before), 1e-12)
 
 
-def drop_on(shop: Shop, split: str, bundle: Bundle, before: list[Answer], after: list[Answer]) -> float:
-    """Points lost on one part, without an interval: what a choice is made by."""
+def drop_on(shop: Shop, split: str, bundle: Bundle, before: list[Answer], after: list[Answer]) -> tuple[float, float]:
+    """Points lost on one part, and their standard error: what a choice is made by."""
     _, metric = first_metric(bundle)
-    truths = shop.truths(shop.places(split))
-    once = np.ones(len(truths), np.float32)
-    one, two = (metric.summary(metric.records(said, truths), once) for said in (before, after))
-    return points_lost(metric, one, two)
+    places = shop.places(split)
+    truths, once = shop.truths(places), np.ones(len(places), np.float32)
+    theirs, mine = (metric.records(said, truths) for said in (before, after))
+    one, two = (metric.summary(records, once) for records in (theirs, mine))
+    paired = bootstrap.compare(metric, mine, theirs, shop.groups(places)).difference
+    error = (paired.high - paired.low) / (2 * 1.96)
+    return points_lost(metric, one, two), abs(points_lost(metric, one, one + error))
 
 
 def verdict(shop: Shop, split: str, bundle: Bundle, before: list[Answer], after: list[Answer]) -> Verdict:
