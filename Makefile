@@ -7,15 +7,16 @@ ifneq ($(wildcard ../shared/datasets),)
 export OMMA_MIRROR ?= $(abspath ../shared/datasets)
 endif
 
-.PHONY: demo test check types docs setup tidy clean
+.PHONY: demo test check types docs setup tidy pictures clean
 
 demo: $(BIN)/omma
 	$(BIN)/python -m omma demo
 
 setup: $(BIN)/.dev
 
+# Two files at once, each on a core of its own: most tests are one thread's work.
 test: $(BIN)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: $(BIN)/.dev
 	$(BIN)/ruff check .
@@ -31,6 +32,10 @@ docs: $(BIN)/.dev
 # Write again what is generated: the tree and the table in both READMEs, the pages of reference.
 tidy: $(BIN)/.dev
 	$(BIN)/python scripts/write_docs.py
+
+# Draw the README's pictures again: learns each task for a few minutes.
+pictures: $(BIN)/.dev
+	OMMA_PICTURES=docs/pictures $(BIN)/python -m pytest -m slow tests/test_pictures.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -245,11 +245,14 @@ def test_windows_mean_nothing_to_a_task_that_looks_at_the_whole(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("task", "model"),
-    [("segment", "unet-small"), pytest.param("detect", "anchor-free-small", marks=pytest.mark.slow),
-     pytest.param("instances", "star", marks=pytest.mark.slow)],
-)  # fmt: skip
-def test_learned_asked_and_exported_in_windows(task, model, tmp_path):
+    ("task", "words"),
+    [
+        ("segment", ["model=unet-small"]),
+        pytest.param("detect", ["model=anchor-free-small", "most=30"], marks=pytest.mark.slow),
+        pytest.param("instances", ["model=star", "most=40"], marks=pytest.mark.slow),
+    ],
+)
+def test_learned_asked_and_exported_in_windows(task, words, tmp_path):
     """Training, validation, evaluation, prediction, explanation and export agree about a picture of several frames."""
     from PIL import Image
 
@@ -257,7 +260,7 @@ def test_learned_asked_and_exported_in_windows(task, model, tmp_path):
     from omma import evaluate, explain, export, predict, train
 
     run = tmp_path / "run"
-    told_ = train("shapes", "size=64", "fit=windows", f"model={model}", "batch=8", task=task, budget="6 steps", out=str(run))
+    told_ = train("shapes", "size=64", "fit=windows", "batch=8", *words, task=task, budget="6 steps", out=str(run))
     opened = bundles.open(run)
     assert opened.views.fit == "windows" and opened.views.whole == (task != "segment")
     assert opened.views.spot(128, 128).frames == 9 + opened.views.whole

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     Spot: TypeAlias = "Place | Windows"
 
 GRID = 32  # pixels
-# Objects of one picture at most, as a multiple of those of one frame.
-ROWS = 3
+# Objects of one picture: three times those of one frame, but not over this many unless one frame holds more.
+ROWS, MANY = 3, 300
 # Two frames mean the same object from this intersection over union on.
 SAME = 0.5
+ROUNDS = 8  # of suppression: a chain of answers about one object is as long as there are frames that show it
 
 
 class Window(NamedTuple):
@@ -176,13 +177,14 @@ class Windows(NamedTuple):
             rows: (N · frames, K, …), "boxes" (of the picture), "probabilities" and "classes" among them.
 
         Returns:
-            the same with (N, M, …), probabilities falling, M = 3 K; and "frame" (N, M) int64, which frame each comes from.
+            the same with (N, M, …), probabilities falling, M at most 3 K; and "frame" (N, M) int64, which frame each comes from.
             Unused rows have the probability 0 and no area.
         """
         from omma.parts.suppress import suppress
 
         rows = {key: value for key, value in rows.items() if key != "extent"}
-        most = ROWS * rows["boxes"].shape[1]
+        most = rows["boxes"].shape[1]
+        most = max(most, min(ROWS * most, MANY))
         each = {key: value.unflatten(0, (-1, self.frames)) for key, value in rows.items()}
         sure = each["probabilities"] * self._believed(each["boxes"]).to(each["probabilities"].dtype)
         number = torch.arange(self.frames, device=sure.device)[:, None].expand_as(sure)
@@ -191,7 +193,7 @@ class Windows(NamedTuple):
         flat = {key: F.pad(value, (*([0, 0] * (value.dim() - 2)), 0, most)) for key, value in flat.items()}
         best, order = flat["probabilities"].topk(most)
         found = {key: _taken(value, order) for key, value in flat.items()}
-        kept = suppress(found["boxes"], found["classes"], SAME, apart=found["frame"])
+        kept = suppress(found["boxes"], found["classes"], SAME, ROUNDS, apart=found["frame"])
         best, order = (best * kept).topk(most)
         joined = {key: _taken(found[key], order) for key in rows} | {"probabilities": best}
         used = best > 0
