@@ -21,6 +21,13 @@ import write_docs  # noqa: E402
 PAGES = sorted([*HOME.glob("*.md"), *(HOME / "docs").rglob("*.md")])
 ENGLISH = [HOME / "README.md", *sorted((HOME / "docs" / "en").rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<kind>sh|python|toml|json)\n(?P<text>.*?)```", re.S)
+# What makes a run of the pages small, by the task that its command names.
+SMALL = {
+    "detect": ["size=64", "model=anchor-free-small"],
+    "instances": ["size=64", "model=star", "widths=8-16-32"],
+    "segment": ["size=64", "model=unet-small"],
+    "": ["size=32", "model=resnet20"],
+}
 BUDGET = re.compile(r'--budget ("[^"]*"|\S+)')
 
 
@@ -107,7 +114,7 @@ def test_every_example_runs(path, desk, capsys):
         for line in text.splitlines() if run else ():
             words = shlex.split(BUDGET.sub('--budget "2 steps"', line.split(" > ")[0]))
             if words[1] == "train":
-                words += ["threads=1", *(["size=64", "model=anchor-free-small"] if "detect" in words else ["size=32", "model=resnet20"])]
+                words += ["threads=1", *SMALL[next((task for task in SMALL if task in words), "")]]
             assert cli.run(words[1:]) in (0, 1), f"{line}\n{capsys.readouterr().err}"
     for text, run in blocks(path, "python"):
         if run:
