@@ -239,7 +239,7 @@ class Boxes(Placed):
         if place is None:
             return tensors
         found = place.joined(tensors | {"boxes": place.boxes(tensors["boxes"])})
-        extent = place.extent.expand(len(found["boxes"]), 2)
+        extent = place.extent.expand(found["boxes"].shape[0], 2)  # `len` would make it a constant of an exported graph
         return {key: extent if key == "extent" else found[key] for key in tensors}
 
     def settle(self, point: dict[str, Any]) -> Self:

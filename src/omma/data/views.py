@@ -134,12 +134,12 @@ class Views:
 
     def spot(self, height: int, width: int) -> Place | Windows:
         """Where a picture of `height` × `width` pixels lies in its frames, as `frames` makes them."""
-        if self.fit != "windows" or max(height, width) <= self.size:
+        if self.fit != "windows":
             return self.place(height, width)
         from omma.data.spatial.windows import Side, Windows, starts
 
         down, across = (Side(torch.ones(n), starts(n, self.size, self.overlap), self.size, self.overlap) for n in (height, width))
-        return Windows(down, across, self.place(height, width) if self.whole else None)
+        return Windows(down, across, self.place(height, width) if self.whole and max(height, width) > self.size else None)
 
     def windows(self, height: int, width: int) -> list[Window]:
         """What each frame of a picture shows of it, pixels, in the order of `frames`."""
