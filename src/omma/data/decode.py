@@ -190,14 +190,14 @@ def _eight(picture: np.ndarray) -> np.ndarray:
     return ((values.astype(np.float64) - low) * (255 / max(high - low, 1e-300))).round().clip(0, 255).astype(np.uint8)
 
 
-def find_pictures(folder: Path) -> list[Path]:
+def find_pictures(folder: Path, suffixes: frozenset[str] = PICTURE_SUFFIXES) -> list[Path]:
     """Every picture file below a folder by its suffix, sorted; hidden files are skipped, links that leave the folder are not followed."""
     top = os.path.realpath(folder)
     found = []
     for here, below, files in os.walk(folder):
         below[:] = sorted(name for name in below if not hidden(name))
         for name in files:
-            if os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES and not hidden(name):
+            if os.path.splitext(name)[1].lower() in suffixes and not hidden(name):
                 path = os.path.join(here, name)
                 if not os.path.islink(path) or inside(path, top):
                     found.append(Path(path))

@@ -79,9 +79,15 @@ class Job:
     embed: Path | None
     below: list[str] = field(default_factory=list)
 
+    @property
+    def total(self) -> int | None:
+        """Rows in all; None where nobody knows."""
+        return len(self.inputs.files)
+
     def rows(self) -> Iterator[Row]:
         """Every row; those an interrupted run has answered come from its journal."""
         from omma.verbs._features import Embedding
+        from omma.verbs._outputs import key_of
 
         known = self._known()
         self.below = self.inputs.below() if self.folder is not None else []
@@ -93,13 +99,13 @@ class Job:
             for done, (place, row, features) in enumerate(self._in_order(known), 1):
                 if embedding is not None:
                     self._embed(embedding, row, features)
-                self._write(place, row, table, row["path"] in known)
-                self.watch.step(say("predict.working"), done, len(self.inputs.files))
+                self._write(place, row, table, key_of(row) in known)
+                self.watch.step(say("predict.working"), done, self.total)
                 yield row
             finished = True
         except KeyboardInterrupt:
             fix = say("predict.interrupted_fix") if self.folder is not None else None
-            raise Interrupted(say("predict.interrupted", done=done, total=len(self.inputs.files)), fix=fix) from None
+            raise Interrupted(say("predict.interrupted", done=done, total=self.total or "?"), fix=fix) from None
         finally:
             self.watch.end(say("predict.working"))
             self.engine.close()
@@ -182,15 +188,11 @@ class Job:
         """In a thread: files → (answer, or why there is none, and features)."""
         import numpy as np
 
-        from omma.data.decode import decode
-
         results: list[tuple[Answer | str, np.ndarray | None]] = [("", None)] * len(places)
         frames, whole, spots, good = [], [], [], []
         for slot, place in enumerate(places):
             try:
-                if place in self.inputs.missing:
-                    raise DataError(self.inputs.missing[place])
-                picture = decode(Path(self.inputs.files[place]))
+                picture = self._picture(place)
                 frames.append(self.opened.views.frames(picture))
                 whole.append(frames[-1][0] if len(frames[-1]) == 1 else self.opened.views.frame(picture))
                 spots.append(self.opened.views.spot(*picture.shape[:2]))
@@ -208,6 +210,13 @@ class Job:
                 self._draw(places[slot], answer)
         return results
 
+    def _picture(self, place: int) -> np.ndarray:
+        from omma.data.decode import decode
+
+        if place in self.inputs.missing:
+            raise DataError(self.inputs.missing[place])
+        return decode(Path(self.inputs.files[place]))
+
     def _draw(self, place: int, answer: Answer) -> None:
         from omma.verbs._outputs import draw_into
 
@@ -215,13 +224,18 @@ class Job:
         draw_into(self.folder.out, self.inputs.files[place], answer, self.below[place])
 
     def _row(self, place: int, answer: Answer | str, features: np.ndarray | None) -> Row:
-        file = self.inputs.files[place]
         if isinstance(answer, str):
-            return Row(path=file, error=answer)
-        row = Row(path=file, **self._told(place, answer))
+            return Row(**self._named(place), error=answer)
+        row = Row(**self._named(place), **self._told(place, answer))
         if self.neighbours is not None and features is not None:
             row["nearest"] = self.neighbours.of(features)
         return row
+
+    def _named(self, place: int) -> dict[str, Any]:
+        return {"path": self.inputs.files[place]}
+
+    def _stem(self, place: int) -> str:
+        return self.below[place]
 
     def _told(self, place: int, answer: Answer) -> dict[str, Any]:
         """The answer's JSON; what does not fit into a row lies beside it in the folder, where there is one."""
@@ -230,7 +244,7 @@ class Job:
         if self.folder is None or not isinstance(answer, Placed):
             return answer.json()
         try:
-            return answer.written(self.folder.out / self.below[place])
+            return answer.written(self.folder.out / self._stem(place))
         except OSError as error:
             raise DiskError(say("predict.not_written", reason=error.strerror or error), self.folder.out) from None
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from omma.errors import OmmaError
 from omma.words import say
@@ -42,13 +43,16 @@ class Inputs:
         ]
 
 
-def gather(words: Sequence[str | os.PathLike[str]], without: Path | None = None, lines: Iterable[str] | None = None) -> Inputs:
-    """Every picture that is meant by `words`.
+def gather(
+    words: Sequence[str | os.PathLike[str]], without: Path | None = None, lines: Iterable[str] | None = None, in_time: bool = False
+) -> Inputs:
+    """Every picture or clip that is meant by `words`; a folder means its pictures, and where it has none its clips.
 
     Args:
         words: files, folders (searched below), globs, or `-`: one path a line on stdin.
         without: a folder whose files are not meant (where answers are written).
         lines: what to read for `-`; stdin.
+        in_time: what a folder or a glob means is a sequence: frame2 comes before frame10.
 
     Raises:
         OmmaError: nothing was named, or an address of the network was.
@@ -69,7 +73,8 @@ def gather(words: Sequence[str | os.PathLike[str]], without: Path | None = None,
 
     for word in (os.fspath(word) for word in words):
         for one in _listed(sys.stdin if lines is None else lines) if word == "-" else [word]:
-            for file, reason in _meant(one):
+            meant = _meant(one)
+            for file, reason in sorted(meant, key=lambda pair: in_order(pair[0])) if in_time else meant:
                 add(file, reason)
     return found
 
@@ -80,13 +85,11 @@ def _listed(lines: Iterable[str]) -> list[str]:
 
 def _meant(word: str) -> list[tuple[str, str | None]]:
     """(file, reason why it cannot be read or None) of one word."""
-    from omma.data.decode import find_pictures
-
     if _URL.match(word):
         raise OmmaError(say("predict.url"), word, say("predict.url_fix"))
     path = Path(word).expanduser()
     if path.is_dir():
-        return [(str(file), None) for file in find_pictures(path)] or [(word, say("predict.empty_folder"))]
+        return [(file, None) for file in _below(path)] or [(word, say("predict.empty_folder"))]
     if path.exists():
         return [(str(path), None)]
     if glob.has_magic(word):
@@ -97,6 +100,22 @@ def _meant(word: str) -> list[tuple[str, str | None]]:
 
 def _matched(match: str) -> list[tuple[str, str | None]]:
     """What a glob found: a folder means its pictures, as when it is named."""
-    from omma.data.decode import find_pictures
+    return [(file, None) for file in _below(Path(match))] if os.path.isdir(match) else [(match, None)]
 
-    return [(str(file), None) for file in find_pictures(Path(match))] if os.path.isdir(match) else [(match, None)]
+
+def _below(folder: Path) -> list[str]:
+    from omma.data.decode import find_pictures
+    from omma.data.moving.clip import CLIP_SUFFIXES
+
+    return [str(file) for file in find_pictures(folder) or find_pictures(folder, CLIP_SUFFIXES)]
+
+
+def in_order(path: str) -> tuple[Any, ...]:
+    """A key to sort files by as people count: folder by folder, the numbers in names by their value."""
+
+    def counted(text: str) -> list[str | int]:
+        # Text and digits take turns, so that like is compared with like.
+        return [int(one) if place % 2 else one.casefold() for place, one in enumerate(re.split(r"(\d+)", text))]
+
+    folder, name = os.path.split(path)
+    return [counted(part) for part in Path(folder).parts], counted(name), path  # the path itself parts 1.png from 01.png

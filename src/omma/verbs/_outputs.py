@@ -10,10 +10,13 @@ import re
 import shutil
 from pathlib import Path
 from threading import get_ident
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from omma.errors import DiskError, NotMeaningful, OmmaError
 from omma.words import say
+
+if TYPE_CHECKING:
+    import numpy as np
 
 JOURNAL, TABLE, ABOUT = "predictions.jsonl", "predictions.csv", "predictions.about.json"
 NONE = "_none"  # the folder of pictures on which nothing was found
@@ -26,6 +29,10 @@ class Folder:
     Args:
         out: the folder; new, empty, or one of earlier predictions.
         question: what was asked — model, operating point, form; other answers may not be mixed with these.
+
+    Attributes:
+        known: rows of an interrupted run by what they are about, see `key_of`.
+        clips: clips that were answered to their end, and what is told of each, see `note_clip`.
 
     Raises:
         OmmaError: the folder holds something else, or answers to another question.
@@ -44,6 +51,7 @@ class Folder:
             out.mkdir(parents=True, exist_ok=True)
             # A finished folder is answered anew, an interrupted one goes on.
             self.known = {} if about is None or about.get("finished") else self._read()
+            self.clips = dict(about.get("clips", {})) if about is not None and self.known else {}
             if not self.known:
                 (out / JOURNAL).write_text("", "utf-8")
             self._write_about(False)
@@ -59,11 +67,12 @@ class Folder:
 
     def _write_about(self, finished: bool) -> None:
         partial = self.out / f".{ABOUT}"
-        partial.write_text(json.dumps({"question": self.question, "finished": finished}, ensure_ascii=False), "utf-8")
+        about = {"question": self.question, "finished": finished} | ({"clips": self.clips} if self.clips else {})
+        partial.write_text(json.dumps(about, ensure_ascii=False), "utf-8", "backslashreplace")
         partial.replace(self.out / ABOUT)
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        """path → row of what was answered before; a last line that was cut off is removed."""
+        """What was answered before, by `key_of`; a last line that was cut off is removed."""
         path, rows, sound = self.out / JOURNAL, {}, 0
         blob = path.read_bytes() if path.exists() else b""
         for line in blob.splitlines(keepends=True):
@@ -71,7 +80,7 @@ class Folder:
                 row = json.loads(line)
                 if not line.endswith(b"\n"):
                     break
-                rows[row["path"]], sound = row, sound + len(line)
+                rows[key_of(row)], sound = row, sound + len(line)
             except (ValueError, KeyError, TypeError):
                 break
         if sound < len(blob):
@@ -80,8 +89,18 @@ class Folder:
 
     def forget(self) -> None:
         """Start again: what was answered before does not count."""
-        self.known = {}
-        (self.out / JOURNAL).write_text("", "utf-8")
+        self.keep({})
+
+    def keep(self, rows: dict[str, dict[str, Any]]) -> None:
+        """Of the rows of an interrupted run these; the journal is the old or the new one, whatever happens meanwhile."""
+        partial = self.out / f".{JOURNAL}"
+        try:
+            with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+                file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows.values())
+            partial.replace(self.out / JOURNAL)
+        except OSError as error:
+            raise _disk(error, self.out) from None
+        self.known = rows
 
     def note(self, row: dict[str, Any]) -> None:
         """Add a row to the journal; it is on its way to the disk when this returns."""
@@ -93,12 +112,25 @@ class Folder:
         except OSError as error:
             raise _disk(error, self.out) from None
 
+    def note_clip(self, name: str, about: dict[str, Any]) -> None:
+        """A clip was answered to its end: `rows` of it in the journal, how long a frame took, the clip `drawn`."""
+        self.clips[name] = about
+        try:
+            self._write_about(False)
+        except OSError as error:
+            raise _disk(error, self.out) from None
+
     def close(self, finished: bool) -> None:
         """Everything is answered, or the rest is left for another time."""
         if self._journal is not None:
             self._journal.close()
         if finished:
             self._write_about(True)
+
+
+def key_of(row: dict[str, Any]) -> str:
+    """What a row is about: a picture by its path, a frame of a clip by its place too."""
+    return f"{row['path']}\0{row['frame']}" if "frame" in row else row["path"]
 
 
 def question_of(bundle: Any, point: dict[str, Any], as_: str, nearest: int | None, embed: bool) -> dict[str, Any]:
@@ -169,11 +201,15 @@ def sort_into(out: Path, row: dict[str, Any], below: str) -> None:
 
 def draw_into(out: Path, path: str, answer: Any, below: str) -> None:
     """Write the picture with its answer on it as `<name>.jpg`, the whole old name before it, so that no two are the same."""
-    from PIL import Image
-
     from omma.data.decode import decode, to_rgb8
 
-    drawn = answer.draw(to_rgb8(decode(Path(path))))
+    keep_drawn(out, answer.draw(to_rgb8(decode(Path(path)))), below)
+
+
+def keep_drawn(out: Path, drawn: np.ndarray, below: str) -> None:
+    """Write a drawn picture, (H, W, 3) uint8."""
+    from PIL import Image
+
     _put(out / f"{below}.jpg", lambda place: Image.fromarray(drawn).save(place, "JPEG", quality=92))
 
 

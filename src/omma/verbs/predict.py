@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,7 @@ from omma.words import say
 if TYPE_CHECKING:
     from omma.bundle import Bundle
     from omma.runtimes.runtime import Runtime
+    from omma.verbs._clips import Latency
     from omma.verbs._features import Neighbours
     from omma.verbs._outputs import Folder
 
@@ -29,14 +31,15 @@ class Predictions(Iterator[Row]):
     """Rows in the order of the pictures, computed as they are taken.
 
     Attributes:
-        total: pictures in all.
+        total: rows in all: pictures, and frames as far as clips tell; None where one does not.
         failed: how many so far could not be read.
         code: what a command exits with: 0, or 3 when a file could not be read.
         runtime: what computes.
+        latency: of clips, how long the frames so far took: `.p50`, `.p99` in milliseconds; None where nothing moves.
     """
 
-    def __init__(self, rows: Iterator[Row], total: int, runtime: str) -> None:
-        self._rows, self.total, self.failed, self.runtime = rows, total, 0, runtime
+    def __init__(self, rows: Iterator[Row], total: int | None, runtime: str, latency: Latency | None = None) -> None:
+        self._rows, self.total, self.failed, self.runtime, self.latency = rows, total, 0, runtime, latency
 
     def __next__(self) -> Row:
         row = next(self._rows)
@@ -57,7 +60,7 @@ def predict(
     bundle: str | Path,
     *paths: str | Path,
     out: str | Path | None = None,
-    as_: Literal["jsonl", "csv", "folders", "drawn"] = "jsonl",
+    as_: Literal["jsonl", "csv", "folders", "drawn", "clip"] = "jsonl",
     threshold: float | None = None,
     embed: str | Path | None = None,
     nearest: int | None = None,
@@ -71,46 +74,57 @@ def predict(
 
     With `out` every row is also kept there as it comes: said again after an interruption, the same words go on where it was.
 
+    A clip gives one row a frame, `{"path", "frame", "seconds", …}`, answered in order and one at a time unless `batch` says more; how
+    long a frame takes is told at the end. Drawn, it is a picture a frame or, as clip, a clip again; pictures become one, folder by
+    folder, sorted as people count (frame2 before frame10).
+
     Args:
         bundle: a bundle or a run folder.
-        paths: pictures, folders, globs, or `-`: one path a line on stdin.
+        paths: pictures, clips, folders, globs, or `-`: one path a line on stdin.
         out: a folder for what `as_` names; new, empty, or one of earlier predictions.
-        as_: jsonl (predictions.jsonl), csv (a table too), folders (copies sorted by label) or drawn (pictures with their answer).
+        as_: jsonl (predictions.jsonl), csv (a table too), folders (copies sorted by label), drawn (pictures with their answer)
+            or clip (a clip with the answers on it).
         threshold: 0–1; for one label the probability under which it is unsure, for several the one from which each is present.
         embed: an .npz to write: `paths` and `features`.
         nearest: name so many of the most similar training pictures.
         data: where the training data lies now (nearest).
         device: cpu, cuda, cuda:0 or auto.
-        batch: pictures at once.
+        batch: pictures at once; of clips 1 when left out.
         runtime: eager, ort or openvino; the fastest one that gives the same answers when left out.
 
     Raises:
-        OmmaError: nothing was named, an address of the network was, or a setting is out of range.
+        OmmaError: nothing was named, an address of the network was, a setting is out of range or has no meaning for clips.
         BundleError: no sound bundle.
     """
     from omma import bundle as bundles
     from omma.engine.machine import device_of
+    from omma.verbs._clips import Reel, takes
     from omma.verbs._inputs import gather
 
     _check(out, as_, threshold, nearest, batch)
     place = device_of(device)
-    inputs = gather(paths, None if out is None else Path(out))
+    inputs = gather(paths, None if out is None else Path(out), in_time=as_ == "clip")
+    moving = takes(inputs, as_)
+    if moving is not None and (embed is not None or as_ == "folders"):
+        raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
     opened = bundles.open(bundle)
     point = {} if threshold is None else {"threshold": float(threshold)}
     if threshold is not None and "threshold" not in opened.point:
         watch.warn(say("predict.threshold_unused"))
-    if as_ == "drawn":
+    if as_ in ("drawn", "clip"):
         _legend(opened.names, watch)
     # Features come from PyTorch: a second library would only disturb it, unless the bundle answers with its own graph.
     featured = (embed is not None or nearest is not None) and not opened.card.get("runtime", {}).get("file")
-    engine = _engine(opened, runtime or ("eager" if featured else None), len(inputs.files), place, watch)
+    total = len(inputs.files) if moving is None else sum(take.total or 1000 for take in moving)
+    engine = _engine(opened, runtime or ("eager" if featured else None), total, place, watch, None if moving is None else 1)
     # Nothing is divided among the threads of one picture: each thread answers pictures of its own, from file to answer.
-    batch = batch or max(1, min(BATCH.get(place.type, 16), -(-len(inputs.files) // engine.lanes)))
-    job = Job(
-        opened, engine, inputs, point, batch, watch, as_, _neighbours(opened, nearest, data, watch),
+    many = max(1, min(BATCH.get(place.type, 16), -(-total // engine.lanes)))
+    kind: Callable[..., Job] = Job if moving is None else partial(Reel, takes=moving)
+    job = kind(
+        opened, engine, inputs, point, batch or (many if moving is None else 1), watch, as_, _neighbours(opened, nearest, data, watch),
         _folder(opened, out, point, as_, nearest, embed), None if embed is None else Path(embed),
     )  # fmt: skip
-    return Predictions(job.rows(), len(inputs.files), engine.name)
+    return Predictions(job.rows(), job.total, engine.name, getattr(job, "latency", None))
 
 
 def _check(out: Any, as_: str, threshold: float | None, nearest: int | None, batch: int | None) -> None:
@@ -123,14 +137,15 @@ def _check(out: Any, as_: str, threshold: float | None, nearest: int | None, bat
             raise OmmaError(say("predict.out_of_range", name=name, value=value, low=1, high=high))
 
 
-def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Watch) -> Runtime:
-    """The runtime named, else the fastest if it is known or worth finding out for so many pictures."""
+def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Watch, lanes: int | None = None) -> Runtime:
+    """The runtime named, else the fastest if it is known or worth finding out for so many pictures; `lanes` of them at once."""
     import numpy as np
 
     from omma.runtimes import choose
     from omma.runtimes.runtime import cores
 
-    lanes = min(cores(), max(1, total)) if device.type == "cpu" else 2  # on an accelerator one thread decodes while the other computes
+    if lanes is None:
+        lanes = min(cores(), max(1, total)) if device.type == "cpu" else 2  # on an accelerator one thread decodes while the other computes
     if opened.card.get("runtime", {}).get("file"):
         return choose.named(name or "ort", opened, lanes=lanes)
     if name is not None or device.type != "cpu":

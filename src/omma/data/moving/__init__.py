@@ -1,0 +1,1 @@
+"""Moving pictures: read frame by frame, and written."""
