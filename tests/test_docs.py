@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from omma import cli, flags
+from omma.formats import shapes
 
 HOME = Path(__file__).parent.parent
 sys.path.insert(0, str(HOME / "scripts"))
@@ -23,8 +24,8 @@ ENGLISH = [HOME / "README.md", *sorted((HOME / "docs" / "en").rglob("*.md"))]
 BLOCK = re.compile(r"(<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<kind>sh|python|toml|json)\n(?P<text>.*?)```", re.S)
 # What makes a run of the pages small, by the task that its command names.
 SMALL = {
-    "detect": ["size=64", "model=anchor-free-small"],
-    "instances": ["size=64", "model=star", "widths=8-16-32"],
+    "detect": ["size=64", "model=anchor-free-small", "most=20"],
+    "instances": ["size=64", "model=star", "widths=8-16-32", "most=20"],
     "segment": ["size=64", "model=unet-small"],
     "": ["size=32", "model=resnet20"],
 }
@@ -93,7 +94,8 @@ def test_commands_have_the_flags_they_say(path):
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder like the one the pages speak of: photos/, new-pictures/."""
+    """A folder like the one the pages speak of: photos/, new-pictures/; the source `shapes` draws a tenth of its pictures."""
+    monkeypatch.setattr(shapes, "PARTS", {part: count // 10 for part, count in shapes.PARTS.items()})
     draw = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
     for where, count in (("photos/cat", 14), ("photos/dog", 14), ("new-pictures", 3)):
