@@ -499,9 +499,10 @@ def test_the_service_says_what_the_model_says(tmp_path):
     model = Model(opened, named("eager", opened))
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 44, 3), dtype=np.uint8)).save(tmp_path / "p.jpg")
     blob = (tmp_path / "p.jpg").read_bytes()
-    frame, place = model.frame(blob)
-    assert np.array_equal(frame, views.frame(decode(tmp_path / "p.jpg")))
-    answer = Label.from_json(model.tell(model.rows(np.stack([frame, frame[::-1]]))[0], place))
+    frames, place = model.frames(blob)
+    frame = views.frame(decode(tmp_path / "p.jpg"))
+    assert np.array_equal(frames, frame[None])
+    answer = Label.from_json(model.tell(model.rows(np.stack([frame, frame[::-1]]))[:1], place))
     with torch.no_grad():
         said = opened.task.decode(opened.pipeline()(torch.from_numpy(frame)[None]))[0].settle(opened.point)
     assert answer.same(said, 1e-5) and answer.unsure and said.unsure
