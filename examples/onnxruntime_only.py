@@ -36,6 +36,15 @@ def main(model, *paths):
         elif "labels" in answer:  # any number of classes
             shares = zip(classes, answer["labels"][0], answer["probabilities"][0], strict=True)
             row = {"labels": {name: float(share) for name, present, share in shares if present}}
+        elif "boxes" in answer:  # objects; with "masks", (1, K, H, W), the outline of each
+            row = {"boxes": []}
+            for at, share in enumerate(answer["probabilities"][0]):
+                if share == 0 or share < point.get("threshold", 0) or ("masks" in answer and not answer["masks"][0][at].any()):
+                    continue
+                corners = [round(float(value), 1) for value in answer["boxes"][0][at]]
+                row["boxes"].append({"label": classes[int(answer["classes"][0][at])], "probability": float(share), "box": corners})
+        elif "mask" in answer:  # a class for every pixel; 255 where the model does not look
+            row = {"pixels": {name: int((answer["mask"][0] == place).sum()) for place, name in enumerate(classes)}}
         else:  # numbers
             row = {"numbers": dict(zip(classes, map(float, answer["numbers"][0]), strict=True))}
         print(json.dumps({"path": path} | row, ensure_ascii=False))

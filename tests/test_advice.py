@@ -132,6 +132,23 @@ def test_class_weights_are_one_for_each_class(tmp_path):
     assert list(omma.open(done.run).task.settings["class_weights"]) == [1.0, 2.5]
 
 
+def test_classes_of_pixels_are_weighed_by_how_little_they_cover(tmp_path):
+    """Median frequency by hand: half of the pixels, a quarter, and a sixteenth of the one picture in two that shows it."""
+    from omma.answers.mask import VOID, Mask
+    from omma.data.balance import class_weights
+    from omma.data.fingerprint import Fingerprint
+
+    names = ["ground", "road", "sign", "never"]
+    one = np.zeros((16, 16), np.uint8)
+    one[:, 8:] = 1
+    two = one.copy()
+    two[:4, :4], two[12:, 12:] = 2, VOID
+    weights = class_weights([Mask.of(one, names), None, Mask.of(two, names)], Fingerprint, names)  # type: ignore[arg-type]
+    share = np.array([(128 + 112) / 496, (128 + 112) / 496, 16 / 240])
+    assert weights == pytest.approx([*np.median(share) / share, 1.0], abs=1e-6)
+    assert class_weights([Mask.of(np.full((4, 4), VOID, np.uint8), names)], Fingerprint, names) == [1.0] * 4  # type: ignore[arg-type]
+
+
 def test_a_recipe_file_keeps_signs_and_small_numbers(tmp_path):
     recipe = Recipe(task="regress")
     recipe.task_settings = {"centre": [-4.5, 1e-05], "width": [2.0, 3e-07]}

@@ -5,9 +5,12 @@ pytest tests/test_grid.py --grid-out docs/grid.json && make tidy
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
+import runpy
 import signal
 from functools import cache
 from pathlib import Path
@@ -26,6 +29,7 @@ TASKS = catalog.names("tasks")
 VERBS = ["check", "convert", "train", "resume", "evaluate", "predict", "explain", "compress", "export", "serve", "show"]
 SIDE, COUNT, STEPS, MODEL = 16, 120, 48, "keras-same"
 FOUND: dict[str, dict[str, str]] = {}
+EXAMPLE = Path(__file__).parent.parent / "examples" / "onnxruntime_only.py"
 
 
 # ── tiny pictures ───────────────────────────────────────────────────────────────────────────────────────
@@ -356,6 +360,14 @@ def compress(world: World) -> None:
             omma.compress(str(out), data=world.data)
 
 
+def without_omma(model: Path, picture: str) -> dict[str, Any]:
+    """What the example says that needs nothing of ours."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        runpy.run_path(str(EXAMPLE))["main"](str(model), picture)
+    return json.loads(said.getvalue())
+
+
 def export(world: World) -> None:
     """The file answers like the model, run by onnxruntime alone on the picture's own bytes."""
     import onnxruntime
@@ -372,6 +384,11 @@ def export(world: World) -> None:
 
         (said,) = bundle.task.decode({name: torch.from_numpy(value) for name, value in outputs.items()})
         assert said.settle(bundle.point).same(bundle.task.answer.from_json(row))
+        shown = without_omma(out, world.some)
+        if "boxes" in row:
+            assert sorted(one["label"] for one in shown["boxes"]) == sorted(one["label"] for one in row["boxes"])
+        else:
+            assert {name: count for name, count in shown["pixels"].items() if count} == pytest.approx(row["pixels"], rel=0.02)
     elif "probabilities" in outputs:
         assert outputs["probabilities"][0] == pytest.approx(list(row["probabilities"].values()), abs=2e-3)
         assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == bundle.names

@@ -12,6 +12,7 @@ import torch
 from omma import bundle as bundles
 from omma import catalog
 from omma.answers.answer import Answer
+from omma.data.balance import class_weights
 from omma.data.batches import Batches
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
@@ -57,8 +58,8 @@ def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
     task = catalog.find("tasks", recipe.task or "")(dataset.names, **recipe.task_settings)
     task.plan(fingerprint, recipe)
     if recipe.balance == "weights" and "class_weights" in task.SETTINGS and not recipe.task_settings.get("class_weights"):
-        counts = [max(1, fingerprint.class_counts.get("train", {}).get(name, 0)) for name in dataset.names]
-        recipe.task_settings["class_weights"] = [round(sum(counts) / len(counts) / count, 6) for count in counts]
+        seen = (sample.truth for sample in dataset.samples if sample.split == "train")
+        recipe.task_settings["class_weights"] = class_weights(seen, fingerprint, dataset.names)
     weights = recipe.task_settings.get("class_weights") or []
     if weights and (len(weights) != len(dataset.names) or min(weights) < 0 or max(weights) == 0):
         raise OmmaError(say("train.class_weights", count=len(weights), names=len(dataset.names)))

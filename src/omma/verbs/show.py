@@ -134,7 +134,7 @@ def _network(name: str) -> Card:
 
     from omma.models.making import build, settings_of
 
-    size = 224 if "/" in name else 32
+    size = _usual_size(name)
     with torch.device("meta"):  # shapes only: no memory, no weights
         net = build(name, channels=3, size=size, outputs=10)
     cost = _cost(net, 3, size)
@@ -146,6 +146,17 @@ def _network(name: str) -> Card:
         (say("show.at"), f"{size} × {size} × 3 → 10"),
     ]
     return Card(facts, [*rows, *((key, str(value)) for key, value in facts["settings"].items())])
+
+
+def _usual_size(name: str) -> int:
+    """Side of the frame that a network is usually given, pixels."""
+    from omma.answers.placed import Placed
+    from omma.tasks.plan import PLACED_SIZES
+
+    tasks = [catalog.find("tasks", task) for task in catalog.names("tasks")]
+    if any(name in task.models for task in tasks if issubclass(task.answer, Placed)):
+        return PLACED_SIZES["balanced"]
+    return 224 if "/" in name else 32
 
 
 def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
