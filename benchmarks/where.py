@@ -38,7 +38,7 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "dsb": ("dsb2018-nuclei.zip", ("AP_nuclei_50", "AP_nuclei", "PQ"), None),
     "camvid": ("camvid.zip", ("mIoU", "pixel_accuracy"), None),
     "ph2": ("ph2-skin-lesions.zip", ("dice", "mIoU"), 5),
-    "drive": ("drive-train.zip", ("dice",), 4),
+    "drive": ("drive-train.zip", ("dice", "pixel_auc"), 4),
 }
 
 

@@ -18,6 +18,8 @@ from omma.answers import _rle
 from omma.answers.instances import Instances
 from omma.answers.mask import VOID, Mask
 from omma.metrics.bootstrap import compare, interval, measure
+from omma.metrics.pixel_auc import PixelAuc
+from omma.metrics.pixel_ece import PixelEce
 from omma.metrics.sets import instances, segmentation
 from omma.words import room
 
@@ -611,7 +613,7 @@ def test_every_metric_has_its_words(tongue):
 
 
 def test_the_deciding_metric_comes_first():
-    assert list(segmentation(NAMES)) == ["mIoU", "dice", "dice_picture", "pixel_accuracy", "boundary_f1", "hd95"]
+    assert list(segmentation(NAMES)) == ["mIoU", "dice", "dice_picture", "pixel_accuracy", "boundary_f1", "hd95", "pixel_ece"]
     assert next(iter(instances(["a"]))) == "mask_mAP"
 
 
@@ -634,3 +636,53 @@ def test_records_and_drawings_are_quick():
     start = process_time()
     metric.both(records, weights)
     assert process_time() - start <= 1.0
+
+
+# ── probabilities of pixels ─────────────────────────────────────────────────────────────────────────────
+
+
+def unsure(count: int = 5, seed: int = 0):
+    """Two classes, probabilities that know something, a few pixels nobody labelled: truths and answers."""
+    rng = np.random.default_rng(seed)
+    truths, said = [], []
+    for _ in range(count):
+        height, width = rng.integers(8, 30, 2)
+        true = (rng.random((height, width)) < 0.3).astype(np.uint8)
+        second = np.clip(0.35 * true + rng.random((height, width)) * 0.65, 0, 1)
+        true[rng.random((height, width)) < 0.1] = VOID
+        told = (second >= 0.5).astype(np.uint8)
+        truths.append(Mask.of(true, ["ground", "vessel"]))
+        said.append(Mask.of(told, ["ground", "vessel"], np.where(told == 1, second, 1 - second)))
+    return said, truths
+
+
+def second_of(said, truths):
+    """(S,) probability of the second class and (S,) whether it is true, of every labelled pixel; as probabilities are kept."""
+    shares = [np.where(s.pixels == 1, s.probabilities, 1 - s.probabilities)[t.pixels != VOID] for s, t in zip(said, truths, strict=True)]
+    return np.concatenate(shares), np.concatenate([t.pixels[t.pixels != VOID] == 1 for t in truths])
+
+
+def test_the_auc_of_pixels_is_that_of_the_field():
+    said, truths = unsure()
+    metric, (share, true) = PixelAuc(["ground", "vessel"]), second_of(said, truths)
+    records = metric.records(said, truths)
+    assert metric.summary(records, np.ones(5)) == pytest.approx(sk.roc_auc_score(true, share), abs=1e-9)
+    twice = np.array([2.0, 0, 1, 1, 1])
+    again = second_of([said[0], said[0], *said[2:]], [truths[0], truths[0], *truths[2:]])
+    assert metric.summary(records, twice) == pytest.approx(sk.roc_auc_score(again[1], again[0]), abs=1e-9)
+    plain = [Mask.of(one.pixels, one.classes) for one in said]
+    assert metric.summary(metric.records(plain, truths), np.ones(5)) < metric.summary(records, np.ones(5))
+    nothing = [Mask.of(np.full((4, 4), VOID, np.uint8), ["ground", "vessel"])]
+    assert np.isnan(metric.summary(metric.records(nothing, nothing), np.ones(1)))
+
+
+def test_the_calibration_of_pixels_is_the_mean_gap_of_fifteen_bins():
+    said, truths = unsure(4, 1)
+    metric = PixelEce(["ground", "vessel"])
+    sure = np.concatenate([s.probabilities[t.pixels != VOID] for s, t in zip(said, truths, strict=True)]).astype(float)
+    right = np.concatenate([(s.pixels == t.pixels)[t.pixels != VOID] for s, t in zip(said, truths, strict=True)])
+    bins = -(-np.rint(sure * 255).astype(int) * 15 // 255)
+    wanted = sum(abs(sure[bins == b].sum() - right[bins == b].sum()) for b in range(16)) / len(sure)
+    assert metric.summary(metric.records(said, truths), np.ones(4)) == pytest.approx(wanted, abs=1e-6)
+    perfect = [Mask.of(np.where(t.pixels == VOID, 0, t.pixels), t.classes) for t in truths]
+    assert metric.summary(metric.records(perfect, truths), np.ones(4)) == 0

@@ -30,6 +30,8 @@ from omma.metrics.metric import Metric
 from omma.metrics.miou import Miou
 from omma.metrics.mse import Mse
 from omma.metrics.pixel_accuracy import PixelAccuracy
+from omma.metrics.pixel_auc import PixelAuc
+from omma.metrics.pixel_ece import PixelEce
 from omma.metrics.pq import Pq
 from omma.metrics.precision import Precision
 from omma.metrics.r2 import R2
@@ -71,7 +73,9 @@ def detection(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]
 def segmentation(names: Sequence[str]) -> dict[str, Metric]:
     """A class for every pixel; mIoU decides: every class counts the same, however few its pixels."""
     regions: dict[str, Metric] = {"mIoU": Miou(names), "dice": Dice(names), "dice_picture": Dice(names, "picture")}
-    return regions | {"pixel_accuracy": PixelAccuracy(names), "boundary_f1": BoundaryF1(names), "hd95": Hd95(names)}
+    regions |= {"pixel_accuracy": PixelAccuracy(names), "boundary_f1": BoundaryF1(names), "hd95": Hd95(names)}
+    ranked: dict[str, Metric] = {"pixel_auc": PixelAuc(names)} if len(names) == 2 else {}
+    return regions | ranked | {"pixel_ece": PixelEce(names)}
 
 
 def instances(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]:
