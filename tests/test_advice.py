@@ -135,8 +135,8 @@ def test_class_weights_are_one_for_each_class(tmp_path):
 def test_classes_of_pixels_are_weighed_by_how_little_they_cover(tmp_path):
     """Median frequency by hand: half of the pixels, a quarter, and a sixteenth of the one picture in two that shows it."""
     from omma.answers.mask import VOID, Mask
-    from omma.data.balance import class_weights
     from omma.data.fingerprint import Fingerprint
+    from omma.run.balance import class_weights
 
     names = ["ground", "road", "sign", "never"]
     one = np.zeros((16, 16), np.uint8)

@@ -12,7 +12,6 @@ import torch
 from omma import bundle as bundles
 from omma import catalog
 from omma.answers.answer import Answer
-from omma.data.balance import class_weights
 from omma.data.batches import Batches
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
@@ -32,6 +31,7 @@ from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run.advice import takes
+from omma.run.balance import class_weights
 from omma.run.folder import Facts
 from omma.tasks.task import Batch, Task
 from omma.words import say
