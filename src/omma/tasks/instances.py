@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+import numpy as np
+
 from omma.answers import _rle
 from omma.answers.instances import Instances as Outlined
 from omma.tasks.detect import Detect
@@ -23,10 +25,11 @@ class Instances(Detect):
 
     def one(self, row: dict[str, Any]) -> Outlined:
         height, width = map(int, row["extent"])
-        # An outline that covers no pixel's centre is no object.
-        used = (row["probabilities"] > 0) & row["masks"].any((1, 2))
+        # One mask after the other: of a large picture all of them at once would not fit into memory. One without a pixel is no object.
+        masks = ((place, row["masks"][place]) for place in row["probabilities"].nonzero()[0])
+        outlined = {place: _rle.encode(mask) for place, mask in masks if mask.any()}
+        used, counts = np.array(list(outlined), int), list(outlined.values())
         labels = [self.names[place] for place in row["classes"][used]]
-        counts = [_rle.encode(mask) for mask in row["masks"][used]]
         found = Outlined(
             width, height, labels, row["boxes"][used].astype(float), row["probabilities"][used], None, counts, classes=self.names
         )
