@@ -79,6 +79,16 @@ def test_an_early_end_is_annealed_too():
     assert late.last == 100
 
 
+def test_a_machine_that_becomes_slower_again_ends_the_run_sooner_again():
+    course = Course("onecycle", 0.0, 1000)
+    course.end_early(200, 600)
+    before = course.at(500)
+    course.end_early(500, 100)
+    assert course.last == 600 and course.at(500) == pytest.approx(before, rel=0.02) and course.at(599) < 0.01
+    course.end_early(550, 80)
+    assert course.last == 600, "an end is never put off"
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "amount"),
     [("10min", "seconds", 600), ("90s", "seconds", 90), ("1.5 h", "seconds", 5400), ("20 epochs", "epochs", 20), ("1 step", "steps", 1)],

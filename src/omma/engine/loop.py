@@ -264,9 +264,9 @@ class Pace:
 
 
 def _guard(state: State, course: Course, deadline: float, pace: Pace, machine: Machine) -> None:
-    """End early, annealed, when the machine has become slower than it was when the steps were counted."""
+    """End early, annealed, when the machine has become slower than it was when the steps were counted; again, when it still does."""
     left, each = deadline - time.monotonic(), pace.seconds(state.step)
     length = max(1, int(left / each)) if left > 0 else max(1, state.total // 50)
     late = (course.last - state.step) * each > left + 0.05 * (deadline - pace.began)
-    if machine.agree(late and course.tail is None):
+    if machine.agree(late):
         course.end_early(state.step, machine.agree(length))

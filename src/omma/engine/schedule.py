@@ -57,6 +57,6 @@ class Course:
         return self.total if self.tail is None else self.tail[0] + self.tail[1]
 
     def end_early(self, step: int, length: int) -> None:
-        """Anneal from `step` on over `length` steps; nothing if the end is nearer than that."""
-        if self.tail is None and step + length < self.total:
+        """Anneal from `step` on over `length` steps; nothing if the end is nearer than that. A tail may be made shorter again."""
+        if step + max(1, length) < self.last:
             self.tail = (step, max(1, length), self.at(step))
