@@ -43,7 +43,7 @@ SCHEMA: dict[str, type | tuple[type, ...]] = {
     "operating_point": dict, "recipe": dict, "fingerprint": dict, "scores": dict, "weights": dict, "origin": dict, "data": dict,
     "versions": dict, "created": str, "surgery": dict, "runtime": dict, "parent": dict, "notes": list,
 }  # fmt: skip
-_NAME = re.compile(r"(?:(?:timm|torchvision)/)?[A-Za-z0-9_.\-]{1,100}")
+_NAME = re.compile(r"(?:(?:timm|torchvision|transformers)/)?[A-Za-z0-9_.\-]{1,100}")
 
 
 @dataclass
@@ -352,7 +352,8 @@ def versions() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
     }
-    for package in ("torch", "torchvision", "timm", "numpy", "pillow", "simplejpeg", "onnxruntime", "openvino", "captum", "safetensors"):
+    packages = "torch torchvision timm transformers numpy pillow simplejpeg onnxruntime openvino captum safetensors"
+    for package in packages.split():
         try:
             found[package] = version(package)
         except PackageNotFoundError:

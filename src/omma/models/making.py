@@ -1,4 +1,4 @@
-"""A network by name: one of ours, or one of timm's or torchvision's."""
+"""A network by name: one of ours, or one of timm's, torchvision's or transformers'."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from omma.models.backbone import built
 from omma.models.network import Network
 from omma.words import say
 
-FAMILIES = ("timm", "torchvision")
+FAMILIES = ("timm", "torchvision", "transformers")
 # A few to begin with, from light to heavy; `names` lists all.
 EXAMPLES = {
     "torchvision/mobilenet_v3_small": "light, for phones and boards",
@@ -27,13 +27,13 @@ EXAMPLES = {
 
 
 def build(name: str, *, channels: int, size: int, outputs: int, pretrained: str = "no", **settings: Any) -> Network:
-    """A network by name: one of ours, `timm/NAME` or `torchvision/NAME`.
+    """A network by name: one of ours, `timm/NAME`, `torchvision/NAME` or `transformers/NAME`.
 
     Args:
         channels: input channels.
         size: side of the input, pixels.
         outputs: width of the head.
-        pretrained: no, yes (fetch the published weights) or a .safetensors file; see `Network.start`.
+        pretrained: no, yes (fetch the published weights) or a .safetensors file (of transformers, a folder too); see `Network.start`.
         settings: the model's own, see `settings_of`.
 
     Raises:
@@ -70,7 +70,7 @@ def _maker(name: str):
 
 
 def names(family: str) -> list[str]:
-    """Every network of `timm` or `torchvision`, with the family in front."""
+    """Every network of a library of `FAMILIES`, with the family in front."""
     return [name for library in _libraries(family) for name in library.names()]
 
 
@@ -86,6 +86,8 @@ def borrowed(name: str, *, channels: int, size: int, outputs: int) -> Network:
     library = next((library for library in _libraries(family) if library.known(name)), None)
     if library is None:
         raise catalog.unknown("model", name, names(family))
+    if not getattr(library, "TRIED", True):
+        return built(name, size, channels, lambda: library.make(name, channels, size, outputs))
     with torch.device("meta"):  # shapes only: does the size pass through, before any weight is drawn?
         twin = built(name, size, channels, lambda: library.make(name, channels, size, outputs)).eval()
         built(name, size, channels, lambda: twin(torch.zeros(1, channels, size, size)))
@@ -101,6 +103,11 @@ def _libraries(family: str) -> list[Any]:
         from omma.models import _timm
 
         return [_timm]
+    if family == "transformers":
+        catalog.need("transformers", "detr", say("models.detr_networks"))
+        from omma.models import _detr
+
+        return [_detr]
     from omma.models import _torchvision, _torchvision_objects, _torchvision_pixels
 
     return [_torchvision, _torchvision_pixels, _torchvision_objects]

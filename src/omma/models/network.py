@@ -23,6 +23,8 @@ class Network(nn.Module):
     # "objects": forward(pictures) → detections, forward(pictures, truth) → named losses.
     gives: ClassVar[str] = "row"
     name = ""  # as `making.build` was asked for it
+    # Whether it can be trained from random weights; False: only from published ones.
+    from_scratch: ClassVar[bool] = True
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
     # Published weights also bring the mean and std of the pictures they were trained on.
     origin: dict[str, Any]

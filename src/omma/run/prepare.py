@@ -92,6 +92,8 @@ def ready(
             None,
             say("train.other_kind_fix", models=", ".join(_suited(task))),
         )
+    if not net.from_scratch and not net.origin and start is None and kept is None:
+        raise OmmaError(say("train.never_from_scratch", model=recipe.model), None, say("train.never_from_scratch_fix"))
     recipe.model_settings = {k: v for k, v in settings.items() if k != "pretrained"}
     net.drop.p = recipe.get("dropout", 0.0)
     if recipe.progressive and not takes(net, recipe.channels, recipe.size * 3 // 4):

@@ -48,7 +48,7 @@ def show(what: str) -> Card:
     if not Path(what).exists():
         if what in LISTS:
             return _list(what)
-        if "/" not in what or what.startswith(("timm/", "torchvision/")):
+        if "/" not in what or what.startswith(("timm/", "torchvision/", "transformers/")):
             return _network(what)
     from omma import bundle
 
@@ -219,7 +219,7 @@ def _list(what: str) -> Card:
     else:
         rows = [(name, catalog.caption(what, name)) for name in catalog.names(what)]
         if what == "models":
-            rows += [("timm/NAME", say("show.timm")), ("torchvision/NAME", say("show.torchvision"))]
+            rows += [(f"{family}/NAME", say(f"show.{family}")) for family in ("timm", "torchvision", "transformers")]
     return Card({what: dict(rows)}, rows)
 
 
