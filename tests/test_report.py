@@ -283,3 +283,19 @@ def test_every_origin_of_a_setting_has_a_name(language):
     from omma.words import room
 
     assert all(room(language, "report").get(f"origins.{origin}") for origin in ORIGINS)
+
+
+def test_a_class_has_one_colour_in_the_truth_and_in_the_answer():
+    """The truth knows only the names it holds; drawn alone it would give them the first colours."""
+    from omma.answers.boxes import Boxes
+    from omma.report.pictures import twice
+
+    picture, box = np.zeros((64, 64, 3), np.uint8), np.array([[10.0, 10, 50, 50]])
+    true = Boxes(64, 64, ["star"], box)
+    said = Boxes(64, 64, ["star"], box, np.ones(1, np.float32), classes=["circle", "box", "star"])
+    both = twice(picture, true, said)
+    half = (both.shape[1] - 8) // 2
+    row = both[half // 2]
+    line = row[:half], row[half + 8 :]
+    coloured = [side[side.std(1) > 20] for side in line]
+    assert len(coloured[0]) and np.array_equal(coloured[0], coloured[1])

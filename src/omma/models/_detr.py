@@ -63,7 +63,11 @@ def whole(name: str, channels: int, outputs: int, state: dict[str, torch.Tensor]
     import transformers
 
     size = SIZES[name]
-    body = {"model_type": "hgnet_v2" if size.family == "DFine" else "rt_detr_resnet", "out_indices": [2, 3, 4], "num_channels": channels}
+    body: dict[str, Any] = {
+        "model_type": "hgnet_v2" if size.family == "DFine" else "rt_detr_resnet",
+        "out_indices": [2, 3, 4],
+        "num_channels": channels,
+    }
     body |= size.body
     if "stem_channels" in body:
         body["stem_channels"] = [channels, *body["stem_channels"][1:]]

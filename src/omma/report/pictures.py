@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 
 from omma.answers.answer import Answer
+from omma.answers.boxes import Boxes
 from omma.answers.placed import Placed
 from omma.errors import OmmaError
 from omma.metrics.metric import Gallery
@@ -41,11 +43,16 @@ def gallery_into(made: Page, evaluation: Evaluation, gallery: Gallery) -> None:
 
 def twice(picture: np.ndarray, true: Answer, said: Answer) -> np.ndarray:
     """The truth on the left, what the model says on the right: (H, W, 3) uint8."""
-    sides = [true.draw(picture), said.draw(picture)]
+    sides = [alike(true, said).draw(picture), said.draw(picture)]
     high = max(len(side) for side in sides)
     # Legends make one side higher than the other.
     even = [np.pad(side, ((0, high - len(side)), (0, GAP * (place == 0)), (0, 0)), constant_values=255) for place, side in enumerate(sides)]
     return np.concatenate(even, 1)
+
+
+def alike(true: Answer, said: Answer) -> Answer:
+    """The truth with the answer's classes in their order: a class has one colour on both."""
+    return replace(true, classes=said.classes) if isinstance(true, Boxes) and isinstance(said, Boxes) else true
 
 
 def phrase(answer: Answer) -> str:
