@@ -136,6 +136,8 @@ def test_toml_blocks_are_toml(path):
 def test_every_recipe_is_taken_and_says_what_it_reaches(path):
     from omma.recipe import Recipe
 
-    Recipe().read(path)
+    recipe = Recipe().read(path)
+    assert recipe.task and recipe.origin["budget"] == "file"
     head = path.read_text("utf-8").split("\n\n")[0].lower()
     assert all(word in head for word in ("data", "hardware", "minutes", "score")), "a recipe states data, hardware, minutes, score"
+    assert "three seeds" in head and "benchmarks/" in head and f"--recipe recipes/{path.name}" in head
