@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from torch import nn
@@ -95,3 +96,15 @@ def quantised(where: Path, task: str = "classify", **settings) -> Bundle:
     made.card["runtime"] = {"name": "ort", "file": "model.int8.onnx", "sha256": hashlib.sha256(blob).hexdigest()}
     made.save(where)
     return bundles.open(where)
+
+
+def in_onnx(net: nn.Module, few: torch.Tensor, more: torch.Tensor, path: Path) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """What a network of named outputs says of `more` pictures, and what its graph says, traced with `few`; the batch is open."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    batch = {0: torch.export.Dim("n")}
+    torch.onnx.export(net, (few,), path, dynamo=True, input_names=["x"], dynamic_shapes=(batch,), verbose=False)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    with torch.no_grad():
+        wanted = net(more)
+    return wanted, dict(zip(wanted, map(torch.from_numpy, session.run(None, {"x": more.numpy()})), strict=True))

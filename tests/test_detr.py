@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 pytest.importorskip("transformers", reason="transformers is not installed (pip install 'omma[detr]')")
 
+from models_at_hand import in_onnx
 from omma import bundle as bundles
 from omma.bundle import Bundle
 from omma.data.views import Views
@@ -250,13 +251,5 @@ def test_all_sizes_can_be_built(name):
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.filterwarnings("ignore")
 def test_they_leave_the_house(tmp_path, name):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    net, path = one(name).eval(), tmp_path / "net.onnx"
-    batch = {0: torch.export.Dim("n")}
-    torch.onnx.export(net, (pictures(),), path, dynamo=True, input_names=["x"], dynamic_shapes=(batch,), verbose=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        wanted = net(pictures(3))
-    found = dict(zip(wanted, map(torch.from_numpy, session.run(None, {"x": pictures(3).numpy()})), strict=True))
+    wanted, found = in_onnx(one(name).eval(), pictures(), pictures(3), tmp_path / "net.onnx")
     torch.testing.assert_close(found["probabilities"], wanted["probabilities"], rtol=1e-3, atol=1e-4)

@@ -20,6 +20,7 @@ from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import MultiScaleRoIAlign, box_iou
 from torchvision.ops.feature_pyramid_network import LastLevelP6P7
 
+from models_at_hand import in_onnx
 from omma.errors import OmmaError
 from omma.models import _torchvision_objects as objects
 from omma.models import _torchvision_regions as regions
@@ -336,15 +337,7 @@ def test_weights_from_a_file(tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.filterwarnings("ignore")
 def test_they_leave_the_house(tmp_path, kind):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    net, path = kept(kind), tmp_path / "net.onnx"
-    batch = {0: torch.export.Dim("n")}
-    torch.onnx.export(net, (pictures(),), path, dynamo=True, input_names=["x"], dynamic_shapes=(batch,), verbose=False)
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    with torch.no_grad():
-        wanted = net(pictures(3))
-    found = dict(zip(wanted, map(torch.from_numpy, session.run(None, {"x": pictures(3).numpy()})), strict=True))
+    wanted, found = in_onnx(kept(kind), pictures(), pictures(3), tmp_path / "net.onnx")
     torch.testing.assert_close(found["probabilities"], wanted["probabilities"], rtol=1e-3, atol=1e-4)
     clear = wanted["probabilities"] > 0.01
     close = (found["boxes"] - wanted["boxes"]).abs().amax(2)[clear] < 0.1

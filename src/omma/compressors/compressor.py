@@ -16,7 +16,7 @@ import torch
 
 from omma.bundle import Bundle
 from omma.data.frames import Frames
-from omma.data.sample import Dataset
+from omma.data.sample import Dataset, Sample
 from omma.data.spatial.place import Place
 from omma.engine.budget import Budget
 from omma.engine.machine import Machine
@@ -72,7 +72,12 @@ class Shop:
 
     def groups(self, places: list[int]) -> list[str]:
         """What belongs together in an interval: the group, or the picture itself."""
-        return [self.dataset.samples[i].group or self.dataset.samples[i].id.partition("#")[0] for i in places]
+        return [sample.group or self._picture(sample).id for sample in (self.dataset.samples[i] for i in places)]
+
+    def _picture(self, sample: Sample) -> Sample:
+        """What a window is cut from; anything else itself."""
+        whole = self.dataset.whole
+        return sample if whole is None or sample.of is None else whole.samples[sample.of]
 
     def inferred(self, runtime: Any, places: list[int]) -> dict[str, torch.Tensor]:
         """Tensors of `Task.infer` for these places, computed by a runtime."""

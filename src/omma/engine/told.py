@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,9 +22,9 @@ def is_placed(task: Task) -> bool:
     return issubclass(task.answer, Placed)
 
 
-def spots(task: Task, views: Views, dataset: Dataset, places: Iterable[int]) -> list[Spot] | None:
-    """Where these pictures lie in their frames, for answers that lie somewhere; None for others."""
-    return [views.spot(*dataset.extent(place)) for place in places] if is_placed(task) else None
+def spots(task: Task, views: Views, dataset: Dataset, places: Iterable[int]) -> Iterator[Spot] | None:
+    """Where these pictures lie in their frames, each as it is asked for, for answers that lie somewhere; None for others."""
+    return (views.spot(*dataset.extent(place)) for place in places) if is_placed(task) else None
 
 
 def told(task: Task, tensors: dict[str, torch.Tensor], point: dict[str, Any], places: Sequence[Spot] | None = None) -> list[Answer]:
@@ -60,21 +60,26 @@ class Teller:
         places: where each picture lies in its frames, in the order in which they come; None for answers that lie nowhere.
     """
 
-    def __init__(self, task: Task, point: dict[str, Any], places: Sequence[Spot] | None) -> None:
-        self.task, self.point, self.places = task, point, places
-        self.told = 0
+    def __init__(self, task: Task, point: dict[str, Any], places: Iterable[Spot] | None) -> None:
+        self.task, self.point = task, point
+        self._places = None if places is None else iter(places)
+        self._next: Spot | None = None  # a picture of which not all frames have come
         self._rest: dict[str, torch.Tensor] = {}
 
     def hear(self, tensors: dict[str, torch.Tensor]) -> list[Answer]:
         """Operated tensors of the next frames, on the CPU → answers about the pictures that are complete now."""
-        if self.places is None:
+        if self._places is None:
             return told(self.task, tensors, self.point)
         if self._rest:
             tensors = {key: torch.cat([self._rest[key], value]) for key, value in tensors.items()}
-        count, whole, used = len(next(iter(tensors.values()))), self.told, 0
-        while whole < len(self.places) and used + self.places[whole].frames <= count:
-            used += self.places[whole].frames
-            whole += 1
-        answers = told(self.task, {key: value[:used] for key, value in tensors.items()}, self.point, self.places[self.told : whole])
-        self.told, self._rest = whole, {key: value[used:] for key, value in tensors.items()} if used < count else {}
-        return answers
+        count, used = len(next(iter(tensors.values()))), 0
+        whole: list[Spot] = []
+        while used < count:
+            place = self._next or next(self._places)
+            self._next = place if used + place.frames > count else None
+            if self._next is not None:
+                break
+            whole.append(place)
+            used += place.frames
+        self._rest = {key: value[used:] for key, value in tensors.items()} if used < count else {}
+        return told(self.task, {key: value[:used] for key, value in tensors.items()}, self.point, whole)

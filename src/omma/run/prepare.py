@@ -224,7 +224,8 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
     whole = batches.dataset.whole or batches.dataset
     truths = whole.choose(some).truths()
     first, metric = next(iter(task.metrics().items()))
-    lie = spots(task, views, whole, some)
+    found = spots(task, views, whole, some)
+    lie = None if found is None else list(found)  # headers are read once, however often is validated
 
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         once: dict[str, torch.nn.Module] = {who: Once(net) for who, net in nets.items()}

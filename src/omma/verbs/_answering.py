@@ -190,11 +190,13 @@ class Job:
 
         results: list[tuple[Answer | str, np.ndarray | None]] = [("", None)] * len(places)
         frames, whole, spots, good = [], [], [], []
+        wanted = self.neighbours is not None or self.embed is not None  # features, of pictures as a whole
         for slot, place in enumerate(places):
             try:
                 picture = self._picture(place)
                 frames.append(self.opened.views.frames(picture))
-                whole.append(frames[-1][0] if len(frames[-1]) == 1 else self.opened.views.frame(picture))
+                if wanted:
+                    whole.append(frames[-1][0] if len(frames[-1]) == 1 else self.opened.views.frame(picture))
                 spots.append(self.opened.views.spot(*picture.shape[:2]))
                 good.append(slot)
             except DataError as error:
@@ -202,7 +204,6 @@ class Job:
         if not frames:
             return results
         batch = np.concatenate(frames)
-        wanted = self.neighbours is not None or self.embed is not None
         features = self._features(np.stack(whole)) if wanted else None
         for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point, spots), strict=True)):
             results[slot] = (answer, None if features is None else features[row])
