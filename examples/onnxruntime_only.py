@@ -38,8 +38,9 @@ def main(model, *paths):
             row = {"labels": {name: float(share) for name, present, share in shares if present}}
         elif "boxes" in answer:  # objects; with "masks", (1, K, H, W), the outline of each
             row = {"boxes": []}
+            level = point.get("threshold", [0] * len(classes))  # of each class
             for at, share in enumerate(answer["probabilities"][0]):
-                if share == 0 or share < point.get("threshold", 0) or ("masks" in answer and not answer["masks"][0][at].any()):
+                if share == 0 or share < level[answer["classes"][0][at]] or ("masks" in answer and not answer["masks"][0][at].any()):
                     continue
                 corners = [round(float(value), 1) for value in answer["boxes"][0][at]]
                 row["boxes"].append({"label": classes[int(answer["classes"][0][at])], "probability": float(share), "box": corners})

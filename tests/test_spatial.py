@@ -248,15 +248,29 @@ def detections():
 )
 def test_the_threshold_serves_the_goal(goal, threshold):
     tensors, truth = detections()
-    assert Boxes.fit(tensors, truth, goal)["threshold"] == pytest.approx(threshold, abs=1e-4)
+    assert Boxes.fit(tensors, truth, ["cell"], goal)["threshold"] == pytest.approx([threshold], abs=1e-4)
+
+
+def test_each_class_has_a_threshold_of_its_own():
+    tensors, truth = detections()
+    tensors["classes"][0, 2:], truth["classes"][0, 2], truth["classes"][0, 4] = 1, 1, -1
+    # The rare one is right at 0.4, wrong at 0.5 and 0.3.
+    names = ["cell", "platelet", "nowhere"]
+    assert Boxes.fit(tensors, truth, names)["threshold"] == pytest.approx([0.3, 0.35, 0.35], abs=1e-4)
+    answer = Detect(names).decode(tensors | {"extent": torch.tensor([[64, 64]])})[0].settle({"threshold": [0.7, 0.45, 0.0]})
+    assert [(row["label"], round(row["probability"], 1)) for row in answer.json()["boxes"]] == [("cell", 0.9), ("platelet", 0.5)]
+    told = answer.keep(np.array([0, 2]))
+    assert answer.same(told) and not answer.same(answer.keep(np.array([0]))), "only what is not shown may be missing"
+    with pytest.raises(ValueError, match="zip"):
+        answer.settle({"threshold": [0.5]})
 
 
 def test_an_ignored_object_is_neither_found_nor_missed():
     tensors, truth = detections()
     truth["ignored"][0, 4] = True  # the one that is never found: then everything can be found
-    from omma.answers._fitting import right
+    from omma.answers._fitting import judged
 
-    assert right(tensors, truth)[2] == 0 and right(*detections())[2] == 1
+    assert judged(tensors, truth, 1).objects.tolist() == [3] and judged(*detections(), 1).objects.tolist() == [4]
 
 
 def test_thresholds_hide_objects_from_people_and_not_from_measures():

@@ -165,7 +165,7 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
         tensors = task.infer(nets, batch)
     for key, value in tensors.items():
         assert len(value) == count, f"infer()[{key!r}] has {len(value)} rows for {count} pictures"
-    point = task.answer.fit(tensors, truth)
+    point = task.answer.fit(tensors, truth, task.names)
     assert json.loads(json.dumps(point, allow_nan=False)) == point, "the operating point is not plain JSON"
     with torch.no_grad():
         operated = task.answer.operate(tensors, point)

@@ -61,10 +61,11 @@ class Answer:
         }
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """The operating point (JSON values) that suits these outputs of `Task.infer` best; called on validation only.
 
         Args:
+            names: as in `tensors`.
             goal: what a person wants of it (`recall>=0.95`), for answers that know such a thing; "" = their own best.
         """
         return {}

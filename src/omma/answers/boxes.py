@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -38,7 +38,8 @@ class Boxes(Placed):
         ignored: (N,) bool, objects that count neither as found nor as missed: crowds, "difficult" (truth only).
         classes: every class name, in the model's order, so that a class has one colour and one number on every picture; may be left out.
         floor: objects less probable than this were left out, by a threshold or for want of places (prediction only).
-        shown: objects less probable than this are neither drawn nor told; measures that need no threshold see them all. None: not decided.
+        shown: objects less probable than this are neither drawn nor told; measures that need no threshold see them all. One number, or
+            one for each class by name. None: not decided.
     """
 
     width: int
@@ -49,7 +50,7 @@ class Boxes(Placed):
     ignored: np.ndarray | None = None
     classes: Sequence[str] = field(default=(), kw_only=True)
     floor: float = field(default=0.0, kw_only=True)
-    shown: float | None = field(default=None, kw_only=True)
+    shown: float | Mapping[str, float] | None = field(default=None, kw_only=True)
     kind: ClassVar[str] = "boxes"
     blends: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...] | None] = ()  # rows of equal probability come in any order, and so do those nobody is shown
@@ -69,9 +70,13 @@ class Boxes(Placed):
 
     def seen(self) -> Self:
         """Only the objects that are shown."""
-        if self.shown is None or self.probabilities is None or not len(self) or self.probabilities.min() >= self.shown:
-            return self
-        return replace(self.keep(self.probabilities >= self.shown), floor=max(self.floor, self.shown))
+        where = np.ones(len(self), bool) if self.probabilities is None else self.probabilities >= self.least(self.labels)
+        return self if where.all() else self.keep(where)
+
+    def least(self, labels: Sequence[str], otherwise: float = 0.0) -> np.ndarray:
+        """(N,) the probability from which on objects of these classes are shown; `otherwise` where that was not decided."""
+        level = otherwise if self.shown is None else self.shown
+        return np.array([level.get(label, otherwise) if isinstance(level, Mapping) else level for label in labels], float)
 
     def json(self) -> dict[str, Any]:
         """{"width", "height", "boxes": [{"label", "probability", "box": [x1, y1, x2, y2], "ignored": true}]}; the last where so.
@@ -138,16 +143,15 @@ class Boxes(Placed):
         """Whether every object of one side is matched, one to one and whatever their order, with one of the other.
 
         A match has the same class, an IoU of at least 0.99 and a probability within `tolerance`. A predicted object may lack its match
-        where its probability is within `tolerance` of `floor`: the other side's may just have fallen below.
+        where its probability is within `tolerance` of `floor` or `shown`: the other side's may just have fallen below.
         """
         if not isinstance(other, Boxes) or other.kind != self.kind or (other.width, other.height) != (self.width, self.height):
             return False
         pairs = self._alike(other, tolerance)
-        floor = max(self.floor, other.floor, self.shown or 0.0, other.shown or 0.0)
         mine, theirs = np.ones(len(self), bool), np.ones(len(other), bool)
         if self.probabilities is not None and other.probabilities is not None:
             pairs &= np.abs(np.subtract.outer(self.probabilities.astype(float), other.probabilities)) <= tolerance
-            mine, theirs = (~(np.asarray(one.probabilities) <= floor + tolerance) for one in (self, other))
+            mine, theirs = (~(np.asarray(one.probabilities) <= _tip(one.labels, self, other) + tolerance) for one in (self, other))
         # One matching serves both sides as soon as each side has one of its own (Mendelsohn & Dulmage 1958).
         return _all_matched(pairs[mine]) and _all_matched(pairs[:, theirs].T)
 
@@ -225,13 +229,14 @@ class Boxes(Placed):
         return _moving.compact({key: torch.cat([side[key] for side in sides], 1) for key in ("boxes", "classes", "ignored")})
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, goal: str = "") -> dict[str, Any]:
-        """The probability from which on objects are shown: best F1 at an IoU of 0.5 over all classes, or what the goal asks."""
-        from omma.answers._fitting import right
-        from omma.answers.operating import threshold_for
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, names: Sequence[str], goal: str = "") -> dict[str, Any]:
+        """For each class the probability from which on objects are shown: best F1 at an IoU of 0.5, or what the goal asks.
 
-        share, hit, missed = right(tensors, truth)
-        return {"threshold": threshold_for(share, hit, missed, goal)}
+        A class that validation does not have is shown from the threshold of all classes together.
+        """
+        from omma.answers._fitting import judged
+
+        return {"threshold": judged(tensors, truth, len(names)).thresholds(goal)}
 
     @classmethod
     def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
@@ -244,7 +249,8 @@ class Boxes(Placed):
 
     def settle(self, point: dict[str, Any]) -> Self:
         if "threshold" in point:
-            self.shown = float(point["threshold"])
+            level = point["threshold"]
+            self.shown = float(level) if isinstance(level, int | float) else dict(zip(self.classes, map(float, level), strict=True))
         return self
 
 
@@ -252,6 +258,11 @@ def places_of(where: np.ndarray) -> np.ndarray:
     """Places of what is kept: of True in a (N,) bool, else `where` itself."""
     where = np.asarray(where)
     return np.flatnonzero(where) if where.dtype == bool else where.astype(int)
+
+
+def _tip(labels: Sequence[str], *sides: Boxes) -> np.ndarray:
+    """(N,) the probability below which an object of each label may be missing on one of the sides."""
+    return np.maximum.reduce([np.maximum(side.floor, side.least(labels)) for side in sides])
 
 
 def _areas(boxes: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ class Label(Answer):
         return {"target": torch.nn.functional.one_hot(rows, len(names)).float()}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """Temperature (Guo et al. 2017) and the level under which an answer counts as unsure.
 
         The level is the lowest at which the answers kept are wrong half as often as all of them together.

@@ -70,7 +70,7 @@ class Labels(Answer):
         return {"target": torch.tensor([[float(name in truth.labels) for name in names] for truth in truths]).view(-1, len(names))}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """One temperature, and for each class the threshold of best F1 on validation (0.5 where it never varies)."""
         from omma.answers.operating import best_thresholds, temperature_binary
 

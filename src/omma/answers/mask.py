@@ -169,7 +169,7 @@ class Mask(Placed):
         return {"mask": _moving.maps(truth["mask"], moves, VOID)}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, goal: str = "") -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """One temperature; of two classes also the probability from which on a pixel is of the second: best Dice, or what the goal asks."""
         from omma.answers.operating import temperature, threshold_for
 

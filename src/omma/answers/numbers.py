@@ -70,7 +70,7 @@ class Numbers(Answer):
         return {"target": torch.tensor([[float(truth.numbers[name]) for name in names] for truth in truths]).view(-1, len(names))}
 
     @classmethod
-    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], goal: str = "") -> dict[str, Any]:
+    def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """{"spread": factor} that makes predicted deviations as large as the errors on validation; {} where none are predicted."""
         if "spread" not in tensors:
             return {}

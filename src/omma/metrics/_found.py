@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omma.metrics._matching import Matcher
-from omma.metrics._objects import OfObjects, levels
+from omma.metrics._objects import OfObjects, shown
 from omma.metrics._per_picture import tally
 from omma.metrics.counts import Counted
 from omma.metrics.metric import Records
@@ -30,8 +30,8 @@ class Found(OfObjects, Counted):
         """{"label", "hit": of the predictions shown and not left out, "true": the classes of the truths that count}."""
         matched = self.matcher(predictions, truths)
         outcome = matched.outcome[:, self.size, 0]
-        shown = matched.predicted.score >= levels(predictions, self.threshold)[matched.predicted.picture]
-        return self.rows(matched, shown & (outcome >= 0), hit=outcome == 1)
+        seen = shown(matched, predictions, self.names, self.threshold)
+        return self.rows(matched, seen & (outcome >= 0), hit=outcome == 1)
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
         return self.one(*self._sums(records, weights))

@@ -15,8 +15,8 @@ KINDS = ("missed", "invented", "badly_placed")
 MEANT = 0.1
 
 
-def mistakes(matches: Matches, asked: Asked, threshold: np.ndarray, classes: int) -> Records:
-    """What became of the predictions with a score of at least `threshold` ((N,), by picture), and of the truths, at IoU 0.5.
+def mistakes(matches: Matches, asked: Asked, shown: np.ndarray, classes: int) -> Records:
+    """What became of the predictions that are `shown` ((n,) bool), and of the truths, at IoU 0.5.
 
     A wrong prediction is, in this order: of another class than the free truth it lies on (each truth serves once, better scores first);
     badly placed, near a free truth of its own class; else invented — on nothing, or on a truth that another prediction has found. A truth
@@ -26,7 +26,6 @@ def mistakes(matches: Matches, asked: Asked, threshold: np.ndarray, classes: int
         {"pairs": of each picture (m, 2) true and named class, `classes` for the background; and (N,) counts for each of `KINDS`}.
     """
     predicted, true, outcome = matches.predicted, matches.true, matches.outcome[:, 0, 0]
-    shown = predicted.score >= threshold[predicted.picture]
     right = np.flatnonzero(shown & (outcome == 1))
     free = matches.counts[:, 0].copy()
     free[matches.partner[right]] = False

@@ -13,9 +13,10 @@ from omma.metrics._per_picture import by_picture, carrying
 from omma.metrics.metric import Records
 
 
-def levels(predictions: Sequence[Any], otherwise: float) -> np.ndarray:
-    """(N,) the probability from which on the objects of each prediction are shown: its own operating point, else `otherwise`."""
-    return np.array([otherwise if one.shown is None else one.shown for one in predictions])
+def shown(matched: Matches, predictions: Sequence[Any], names: Sequence[str], otherwise: float) -> np.ndarray:
+    """(n,) bool: which predicted objects are shown, by the operating point of their answer; where it has none, from `otherwise` on."""
+    least = np.array([one.least(names, otherwise) for one in predictions]).reshape(len(predictions), len(names))
+    return matched.predicted.score >= least[matched.predicted.picture, matched.predicted.label]
 
 
 class OfObjects(OfClasses):

@@ -9,7 +9,6 @@ import numpy as np
 
 from omma.answers import _rle
 from omma.answers.instances import Instances
-from omma.metrics._objects import levels
 from omma.metrics.metric import Metric, Records
 
 # Pairs that overlap less are none. From here on disjoint masks can be paired in one way only.
@@ -71,8 +70,7 @@ class Pairing:
         """See `OfPairs.records`."""
         asked = *predictions, *truths  # answers are equal only to themselves
         if self._rows is None or asked != self._asked:
-            least = levels(predictions, self.threshold)
-            shown = [p if p.probabilities is None else p.keep(p.probabilities >= at) for p, at in zip(predictions, least, strict=True)]
+            shown = [p if p.probabilities is None else p.keep(p.probabilities >= p.least(p.labels, self.threshold)) for p in predictions]
             self._asked, self._rows = asked, _records(shown, truths, self.names)
         return dict(self._rows)
 

@@ -10,7 +10,7 @@ import numpy as np
 from omma.metrics._found import Found
 from omma.metrics._matching import Asked
 from omma.metrics._mistakes import KINDS, mistakes
-from omma.metrics._objects import levels
+from omma.metrics._objects import shown
 from omma.metrics._per_picture import joined, pictures
 from omma.metrics.counts import most_confused
 from omma.metrics.f1 import F1
@@ -27,7 +27,8 @@ class BoxF1(Found, F1):
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
         """As `Found.records`, and what `mistakes` tells."""
         asked = Asked(predictions, truths, self.matcher.overlap)
-        told = mistakes(self.matcher(predictions, truths), asked, levels(predictions, self.threshold), len(self.names))
+        matched = self.matcher(predictions, truths)
+        told = mistakes(matched, asked, shown(matched, predictions, self.names, self.threshold), len(self.names))
         return Found.records(self, predictions, truths) | told
 
     def figure(self, records: Records) -> dict[str, Any]:

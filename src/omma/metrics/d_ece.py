@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from omma.metrics._matching import Matcher
-from omma.metrics._objects import levels
+from omma.metrics._objects import shown
 from omma.metrics.ece import Ece, binned
 from omma.metrics.metric import Records
 
@@ -31,6 +31,5 @@ class DEce(Ece):
         """As `Ece.records`."""
         matched = self.matcher(predictions, truths)
         outcome, score = matched.outcome[:, 0, 0], matched.predicted.score
-        shown = score >= levels(predictions, self.threshold)[matched.predicted.picture]
-        told = np.flatnonzero(shown & (outcome >= 0))
+        told = np.flatnonzero(shown(matched, predictions, self.names, self.threshold) & (outcome >= 0))
         return binned(score[told], outcome[told] == 1, matched.predicted.picture[told], matched.count)

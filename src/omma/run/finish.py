@@ -59,7 +59,7 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
             bundle.card["recipe"] = made.recipe.json()
             tensors = asked(bundle, made, places)
     truth = made.task.answer.tensors(truths, made.task.names, made.views)
-    bundle.point = made.task.answer.fit(tensors, truth, made.task.settings.get("goal", ""))
+    bundle.point = made.task.answer.fit(tensors, truth, made.task.names, made.task.settings.get("goal", ""))
 
 
 def asked(bundle: Bundle, made: Ready, places: list[int]) -> dict[str, torch.Tensor]:

@@ -28,7 +28,7 @@ class Detect(Task):
         "torchvision/ssdlite320_mobilenet_v3_large",
     )
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
-        "goal": ("", "what the threshold of what is shown is chosen for: f1, recall>=SHARE or precision>=SHARE"),
+        "goal": ("", "what each class's threshold of what is shown is chosen for: f1, recall>=SHARE or precision>=SHARE"),
     }
 
     def plan(self, fingerprint, recipe):

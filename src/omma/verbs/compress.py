@@ -231,7 +231,7 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
     places = shop.places("val")
     tensors = shop.inferred(named("ort", bundle), places)
     truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
-    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.task.settings.get("goal", ""))
+    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, bundle.task.settings.get("goal", ""))
     drop, doubt = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors, shop.spots(bundle, places)))
     shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop, doubt)
