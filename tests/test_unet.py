@@ -71,8 +71,23 @@ def test_unet_keeps_its_promises(channels):
     check_model("unet", channels=channels, size=32, widths=(8, 16))
 
 
+@pytest.mark.parametrize("stride", [2, 4])
+def test_a_coarser_unet_keeps_its_promises(stride):
+    check_model("unet", channels=3, size=33, widths=(8, 16), stride=stride)
+    maps = small(33, stride=stride).encode(torch.randn(2, 3, 33, 33))
+    assert maps[0].shape[2:] >= (-(-33 // stride),) * 2, "the finest maps have the stride asked for"
+
+
+def test_large_pictures_are_answered_at_half_the_resolution():
+    with torch.device("meta"):
+        assert [build("unet", channels=3, size=size, outputs=2).stride for size in (128, 192, 320)] == [1, 2, 2]
+        assert build("unet", channels=3, size=320, outputs=2, stride=1).stride == 1
+    with pytest.raises(OmmaError, match="3"):
+        small(stride=3)
+
+
 def test_usual_sizes():
-    assert settings_of("unet") == {"widths": (32, 64, 128, 256), "norm": "batch", "encoder": "own"}
+    assert settings_of("unet") == {"widths": (32, 64, 128, 256), "norm": "batch", "encoder": "own", "stride": 0}
     with torch.device("meta"):
         nets = {name: build(name, channels=3, size=64, outputs=2) for name in ("unet", "unet-small")}
     weights = {name: sum(p.numel() for p in net.parameters()) for name, net in nets.items()}
