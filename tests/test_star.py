@@ -8,7 +8,7 @@ import torch
 
 from omma.errors import OmmaError
 from omma.models.making import build, settings_of
-from omma.models.star import Star, filled, levelled
+from omma.models.star import Star, filled, levelled, turned
 from omma.parts import rays
 
 SMALL = {"widths": (8, 16, 32), "rays": 16}
@@ -56,7 +56,7 @@ def checked(found: dict[str, torch.Tensor], batch: int, size: int) -> None:
 def test_it_keeps_its_promises(stride, outputs):
     net = small(outputs, stride=stride)
     assert net.gives == "objects"
-    assert set(SMALL) | {"stride", "most", "overlap", "norm", "level"} == settings_of("star").keys()
+    assert set(SMALL) | {"stride", "most", "overlap", "norm", "level", "turn"} == settings_of("star").keys()
     pictures, truth = discs(3, 64, 0, outputs)
     losses = net(pictures, truth)
     assert set(losses) == {"object", "distance"} and all(torch.isfinite(one) and one.dim() == 0 for one in losses.values())
@@ -127,6 +127,16 @@ def test_the_filling_around_a_picture_holds_no_objects():
     logits = torch.zeros(1, 1, 64, 64, requires_grad=True)
     net._losses(logits, torch.zeros(1, 16, 64, 64), truth, filled(pictures)[:, 0])["object"].backward()
     assert (logits.grad[..., 40:] > 0).all(), "learned to be background"
+
+
+def test_dark_objects_on_bright_ground_are_seen_as_bright_ones_on_dark_ground():
+    pictures, _ = discs(2, 64, 3)
+    one, other = turned(levelled(pictures)), turned(levelled(-pictures))
+    torch.testing.assert_close(one, other)
+    assert (one.amax((1, 2, 3)) > -one.amin((1, 2, 3))).all(), "what is rare is bright"
+    torch.manual_seed(0)
+    net = small(turn=True).eval()
+    torch.testing.assert_close(net(pictures)["probabilities"], net(-pictures)["probabilities"])
 
 
 def borders(net: Star, reach: torch.Tensor) -> torch.Tensor:

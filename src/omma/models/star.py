@@ -13,12 +13,13 @@ from omma import catalog
 from omma.errors import OmmaError
 from omma.models.network import Network
 from omma.parts import rays as stars
-from omma.parts.suppress import FLOOR, ROUNDS
+from omma.parts.suppress import ROUNDS
 from omma.parts.unet import NORMS, UNet, norm_of
 from omma.words import say
 
 NAMES = {"star": "outlines of blob-like objects (nuclei, cells, grains) from scratch: U-Net with distances along 32 rays"}
 RAYS = (8, 16, 32, 64, 128)
+FLOOR = 0.02  # less probable outlines are no answer: there are hundreds, and each takes as long as an object
 _PARTNERS = 12  # others that each outline is compared with
 _TOUCH = 0.25  # of the smaller box: below, outlines cannot share much of the smaller one's area
 _EVEN, _NOISE, _FAR = 1e-3, 1e-3, 5.0  # in spreads of the dataset (the second squared); the last in spreads of the picture
@@ -47,6 +48,13 @@ def levelled(pictures: torch.Tensor) -> torch.Tensor:
     return ((pictures - mean) / (spread + _NOISE).sqrt()).clamp(-_FAR, _FAR)
 
 
+def turned(pictures: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) levelled → the same, dark for bright where the rarer pixels are dark: objects are bright on all grounds."""
+    shown = (~filled(pictures)).to(pictures.dtype)
+    lean = (pictures.pow(3) * shown).sum((1, 2, 3), keepdim=True)  # of the third moment only the sign
+    return torch.where(lean < 0, -pictures, pictures)
+
+
 class Star(Network):
     """At each place of a grid: is it deep in an object of a class, and how far is that object's border along each ray?
 
@@ -61,6 +69,7 @@ class Star(Network):
         overlap: an outline is dropped when a more probable one shares this part of the smaller of both.
         norm: `batch` or `group`.
         level: give every picture the mean 0 and the spread 1 first, so that dim ones are seen as bright ones are.
+        turn: then make bright what is rare, so that dark objects on bright ground are seen as bright ones on dark ground are.
         channels, size, outputs: see `omma.models.making.build`.
     """
 
@@ -75,12 +84,14 @@ class Star(Network):
         overlap: float,
         norm: str,
         level: bool,
+        turn: bool,
         channels: int,
         size: int,
         outputs: int,
     ) -> None:
         super().__init__()
-        self.rays, self.stride, self.most, self.overlap, self.level = rays, stride, most, overlap, level
+        self.rays, self.stride, self.most, self.overlap = rays, stride, most, overlap
+        self.level, self.turn = level, turn
         self.unit = size / 32  # pixels; a distance before anything is learned
         width = widths[0]
         if stride > 1:
@@ -97,6 +108,7 @@ class Star(Network):
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
         pictures = levelled(pictures) if self.level else pictures
+        pictures = turned(pictures) if self.turn else pictures
         return self.neck(self.body(self.stem(pictures) if self.stride > 1 else pictures))
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
@@ -157,8 +169,11 @@ class Star(Network):
         across = logits.shape[3]
         score, kind = logits.max(1)
         peak = F.max_pool2d(score[:, None], 3, 1, padding=1)[:, 0] == score
-        count = min(self.most, score.shape[1] * across)
+        most = count = min(self.most, score.shape[1] * across)
         probabilities, place = (score.sigmoid() * peak).flatten(1).topk(count)
+        if not (torch.compiler.is_exporting() or torch.jit.is_tracing()):  # what is too improbable to stay need not be compared
+            count = max(1, int((probabilities >= FLOOR).sum(1).max()))
+            probabilities, place = probabilities[:, :count], place[:, :count]
         row = torch.div(place, across, rounding_mode="floor")
         centres = torch.stack([place - row * across, row], 2).to(score.dtype) * self.stride + 0.5
         index = place[:, None].expand(-1, self.rays, -1)
@@ -171,7 +186,10 @@ class Star(Network):
         corners = corners.gather(1, order[..., None, None].expand(-1, -1, self.rays, 2)) * used[..., None]
         boxes = boxes.clamp(0.0, float(size)).gather(1, order[..., None].expand(-1, -1, 4)) * used
         classes = kind.flatten(1).gather(1, place).gather(1, order)
-        return {"boxes": boxes, "probabilities": probabilities, "classes": classes, "outlines": corners}
+        found = {"boxes": boxes, "probabilities": probabilities, "classes": classes, "outlines": corners}
+        if count == most:
+            return found
+        return {key: F.pad(value, (0,) * (2 * value.dim() - 4) + (0, most - count)) for key, value in found.items()}
 
     def _kept(self, centres: torch.Tensor, reach: torch.Tensor, boxes: torch.Tensor, valid: torch.Tensor) -> torch.Tensor:
         """(B, K) 1 where no more probable outline that itself is kept covers too much of this one or is covered by it."""
@@ -207,6 +225,7 @@ def build(
     overlap: float = 0.4,
     norm: str = "batch",
     level: bool = True,
+    turn: bool = False,
 ) -> Star:
     """`star`; `stride=1` for objects of a few pixels, `rays=64` for ragged ones, `widths=16-32-64` for a smaller body.
 
@@ -221,4 +240,4 @@ def build(
     smallest = stride * 2 ** (len(widths) - 1) + 1
     if size < smallest:  # a batch of one picture would have nothing to normalise
         raise OmmaError(say("models.too_small", size=size, smallest=smallest))
-    return Star(rays, widths, stride, max(1, most), overlap, norm, level, channels, size, outputs)
+    return Star(rays, widths, stride, max(1, most), overlap, norm, level, turn, channels, size, outputs)

@@ -15,7 +15,7 @@ from omma.parts.unet import NORMS, Decoder, UNet
 from omma.words import say
 
 NAMES = {
-    "unet": "U-Net for segmentation, 32-64-128-256, 2 M weights, at half the resolution of large pictures; or a U-Net decoder behind an encoder of timm",
+    "unet": "U-Net for segmentation, 32-64-128-256, 2 M weights, large pictures at half resolution; or a decoder behind an encoder of timm",
     "unet-small": "the same with 16-32-64-128, 0.5 M weights: a quarter of the arithmetic",
 }
 DEFAULTS = {"unet": {"widths": (32, 64, 128, 256)}, "unet-small": {"widths": (16, 32, 64, 128)}}
