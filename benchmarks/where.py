@@ -1,16 +1,18 @@
 """Where things are, from scratch, on real sets: scores on a part that chose nothing, in given minutes on this machine.
 
-    OMMA_MIRROR=FOLDER python benchmarks/where.py bccd|raccoon|dsb|camvid|ph2|drive [--minutes 20] [--seeds 1] [key=value …]
+    OMMA_MIRROR=FOLDER python benchmarks/where.py bccd|raccoon|dsb|camvid|ph2|drive [--minutes 20] [--seeds 1] [--beside MODEL] [k=v …]
 
 FOLDER holds the archives. The reported part is: BCCD and CamVid, their validation part; raccoon, omma's own split of seed 0; DSB2018, a
 fifth of each kind of picture; PH² and DRIVE, every picture once, by folds (minutes are those of one fold). What chooses (best step,
-threshold) is a part of the rest. Minutes run from the command's start to the bundle.
+threshold) is a part of the rest. Minutes run from the command's start to the bundle. What stands `--beside` is trained as it is planned for
+that network, in the same minutes; the settings are ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import itertools
 import os
 import statistics
 import tempfile
@@ -101,8 +103,10 @@ def main() -> None:
     words.add_argument("--seeds", type=int, default=1)
     words.add_argument("--first", type=int, default=0)
     words.add_argument("--keep", help="a folder for the runs")
+    words.add_argument("--beside", action="append", default=[], help="another network that gets the same minutes; may be repeated")
     words.add_argument("settings", nargs="*")
-    args = words.parse_args()
+    args = words.parse_intermixed_args()
+    from omma.verbs.evaluate import evaluate
     from omma.verbs.train import train
 
     _, wanted, folds = SETS[args.set]
@@ -110,19 +114,26 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepared(args.set, Path(folder))
         print("split", split(open_data(data), 0, val=0.1).digest()[:16], flush=True)
-        for seed in range(args.first, args.first + args.seeds):
+        asked = [args.settings, *([f"model={name}"] for name in args.beside)]
+        for seed, settings in itertools.product(range(args.first, args.first + args.seeds), asked):
             began = time.monotonic()
             seconds = args.minutes * 60 * ((folds or 0) + 1)
-            out = f"{args.keep or folder}/{args.set}-{seed}"
-            told = train(data, *args.settings, seed=seed, folds=folds, budget=f"{seconds:.0f}s", out=out)
-            row = {"set": args.set, "seed": seed, "minutes": (time.monotonic() - began) / 60, "steps": told.steps}
+            out = f"{args.keep or folder}/{args.set}-{seed}-{asked.index(settings)}"
+            told = train(data, *settings, seed=seed, folds=folds, budget=f"{seconds:.0f}s", out=out)
+            row = {"set": args.set, "asked": " ".join(settings), "seed": seed}
+            row |= {"minutes": (time.monotonic() - began) / 60, "steps": told.steps}
             for key in wanted:
                 score = told.scores[key]
                 row[key] = f"{score['value']:.4f} [{score['low']:.4f}, {score['high']:.4f}]"
+            if args.set in ("bccd", "camvid"):  # what each class has
+                classes = evaluate(out, data).per_class
+                row |= {name: scores[wanted[0]].value for name, scores in classes.items()}
             rows.append(row | {"value": told.scores[wanted[0]]["value"]})
             print(rows[-1], flush=True)
-    values = [row["value"] for row in rows]
-    rows.append({"set": args.set, "seed": "mean ± sd", wanted[0]: f"{statistics.mean(values):.4f} ± {statistics.pstdev(values):.4f}"})
+    for settings in asked:
+        values = [row["value"] for row in rows if row.get("asked") == " ".join(settings)]
+        mean = f"{statistics.mean(values):.4f} ± {statistics.pstdev(values):.4f}"
+        rows.append({"set": args.set, "asked": " ".join(settings), "seed": "mean ± sd", wanted[0]: mean})
     report(f"where_{args.set}", rows, **vars(args))
 
 

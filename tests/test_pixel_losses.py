@@ -225,3 +225,36 @@ def test_an_unknown_loss_is_refused_with_the_nearest():
     with pytest.raises(OmmaError, match="lovasz"):
         pixel_loss("cross_entropy+lovas", *drawn())
     assert {"dice", "lovasz", "cldice"} <= set(catalog.names("losses")) and "loss" not in catalog.names("losses")
+
+
+# ── in training ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Rough(torch.nn.Module):
+    """Says the same logits, one for each 2×2 pixels, of whatever it sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.logits = torch.nn.Parameter(torch.randn(1, 2, 3, 3, generator=torch.Generator().manual_seed(0)))
+
+    def rough(self, pictures):
+        return self.logits
+
+    def forward(self, pictures):
+        return self.logits.repeat_interleave(2, 2).repeat_interleave(2, 3)
+
+
+def test_training_asks_of_each_logit_one_of_its_pixels_at_random():
+    from omma.tasks.segment import Segment
+    from omma.tasks.task import Batch
+
+    net, target = Rough(), torch.randint(0, 2, (1, 6, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    batch = Batch(torch.zeros(1, 3, 6, 6), {"mask": target}, torch.arange(1))
+    task = Segment(["ground", "thing"], loss="cross_entropy")
+    torch.manual_seed(0)
+    draws = [float(task.loss(net.train(), batch)["cross_entropy"].detach()) for _ in range(64)]
+    whole = float(task.loss(net.eval(), batch)["cross_entropy"].detach())
+    assert len({round(value, 6) for value in draws}) == 4, "four pixels for each logit, all logits shifted alike"
+    assert abs(sum(sorted(set(draws))) / len(set(draws)) - whole) < 1e-5, "in the mean, the loss of all pixels"
+    thin = Segment(["ground", "thing"], loss="cross_entropy+cldice")
+    assert float(thin.loss(net.train(), batch)["cross_entropy"].detach()) == pytest.approx(whole), "lines are not torn"

@@ -38,10 +38,14 @@ class Pixels(Network):
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, S, S) → (B, outputs, S, S) logits."""
+        return enlarged(self.rough(pictures), pictures)
+
+    def rough(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) → (B, outputs, h, w) logits as they are made, before they are enlarged."""
         found = self.encode(pictures)
         if "maps" in self.__dict__:  # somebody watches the maps
             found[-1] = self.maps(pictures)
-        return enlarged(self.head(self.drop(self.decode(found, pictures))), pictures)
+        return self.head(self.drop(self.decode(found, pictures)))
 
 
 class Encoded(Pixels):
