@@ -8,7 +8,7 @@ import torch
 
 from omma.errors import OmmaError
 from omma.models.making import build, settings_of
-from omma.models.star import Star, filled, levelled, turned
+from omma.models.star import Star, filled, levelled
 from omma.parts import rays
 
 SMALL = {"widths": (8, 16, 32), "rays": 16}
@@ -131,7 +131,7 @@ def test_the_filling_around_a_picture_holds_no_objects():
 
 def test_dark_objects_on_bright_ground_are_seen_as_bright_ones_on_dark_ground():
     pictures, _ = discs(2, 64, 3)
-    one, other = turned(levelled(pictures)), turned(levelled(-pictures))
+    one, other = levelled(pictures, True), levelled(-pictures, True)
     torch.testing.assert_close(one, other)
     assert (one.amax((1, 2, 3)) > -one.amin((1, 2, 3))).all(), "what is rare is bright"
     torch.manual_seed(0)

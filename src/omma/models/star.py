@@ -39,20 +39,21 @@ def _highest(maps: torch.Tensor) -> torch.Tensor:
     return torch.maximum(torch.maximum(rows[..., :-2], rows[..., 1:-1]), rows[..., 2:])
 
 
-def levelled(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) → the same with mean 0 and spread 1 in each picture; what fills its frame is not counted."""
+def levelled(pictures: torch.Tensor, turn: bool = False) -> torch.Tensor:
+    """(B, C, H, W) → the same with mean 0 and spread 1 in each picture; what fills its frame is not counted.
+
+    Args:
+        turn: dark for bright where the rarer pixels are dark, so that objects are bright on all grounds.
+    """
     shown = (~filled(pictures)).to(pictures.dtype)
     count = (shown.sum((1, 2, 3), keepdim=True) * pictures.shape[1]).clamp_min(1)
     mean = (pictures * shown).sum((1, 2, 3), keepdim=True) / count
     spread = ((pictures - mean).square() * shown).sum((1, 2, 3), keepdim=True) / count
-    return ((pictures - mean) / (spread + _NOISE).sqrt()).clamp(-_FAR, _FAR)
-
-
-def turned(pictures: torch.Tensor) -> torch.Tensor:
-    """(B, C, H, W) levelled → the same, dark for bright where the rarer pixels are dark: objects are bright on all grounds."""
-    shown = (~filled(pictures)).to(pictures.dtype)
-    lean = (pictures.pow(3) * shown).sum((1, 2, 3), keepdim=True)  # of the third moment only the sign
-    return torch.where(lean < 0, -pictures, pictures)
+    even = ((pictures - mean) / (spread + _NOISE).sqrt()).clamp(-_FAR, _FAR)
+    if not turn:
+        return even
+    lean = (even * even * even * shown).sum((1, 2, 3), keepdim=True)  # of the third moment only the sign
+    return torch.where(lean < 0, -even, even)
 
 
 class Star(Network):
@@ -69,7 +70,7 @@ class Star(Network):
         overlap: an outline is dropped when a more probable one shares this part of the smaller of both.
         norm: `batch` or `group`.
         level: give every picture the mean 0 and the spread 1 first, so that dim ones are seen as bright ones are.
-        turn: then make bright what is rare, so that dark objects on bright ground are seen as bright ones on dark ground are.
+        turn: and make bright what is rare, so that dark objects on bright ground are seen as bright ones on dark ground are.
         channels, size, outputs: see `omma.models.making.build`.
     """
 
@@ -107,8 +108,7 @@ class Star(Network):
         nn.init.constant_(self.head.bias, -2.0)  # most places are not deep in an object
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
-        pictures = levelled(pictures) if self.level else pictures
-        pictures = turned(pictures) if self.turn else pictures
+        pictures = levelled(pictures, self.turn) if self.level else pictures
         return self.neck(self.body(self.stem(pictures) if self.stride > 1 else pictures))
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
