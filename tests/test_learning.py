@@ -127,6 +127,25 @@ def test_muons_update_is_nearly_orthogonal():
         assert values.min() > 0.3 and values.max() < 1.4
 
 
+def test_muon_leaves_vectors_and_the_head_to_adam():
+    torch.manual_seed(0)
+    net, other = TinyNet(), TinyNet()
+    other.load_state_dict(net.state_dict())
+    optimizer = optim.make(net, tiny_recipe(optimizer="muon", rate=0.02, momentum=0.9, weight_decay=0.0))
+    vectors = [p for group in optimizer.param_groups if group["adam"] for p in group["params"]]
+    assert {id(net.head.weight), *(id(p) for p in net.parameters() if p.dim() == 1)} == {id(p) for p in vectors}
+    twins = dict(zip(map(id, net.parameters()), other.parameters(), strict=True))
+    library = torch.optim.Adam([twins[id(p)] for p in vectors], 0.002, betas=(0.9, 0.99))
+    for _ in range(5):
+        for p in vectors:
+            p.grad = torch.randn_like(p)
+            twins[id(p)].grad = p.grad.clone()
+        optimizer.step()
+        library.step()
+    for p in vectors:
+        torch.testing.assert_close(p, twins[id(p)])
+
+
 def test_groups_decay_matrices_only_and_share_the_rate_by_depth():
     net = TinyNet()
     found = optim.groups(net, tiny_recipe(layer_decay=0.5))

@@ -1,7 +1,7 @@
 """Muon: momentum whose matrices are made orthogonal (Jordan et al. 2024), for convolutions too.
 
-The library's own Muon takes matrices only; a convolution's kernel is read as (out, in · kh · kw). Vectors and the head follow
-Nesterov momentum.
+The library's own Muon takes matrices only; a convolution's kernel is read as (out, in · kh · kw). Vectors and the head follow Adam, or
+Nesterov momentum in networks whose parameters say what share of the rate suits them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 
+# What Adam has of Muon's rate, and how long it remembers squares; the rest as published (Kingma & Ba 2015).
+ADAM, SQUARES, EPS = 0.1, 0.99, 1e-8
 # Coefficients of the quintic Newton–Schulz iteration, from the method's publication.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
@@ -27,20 +29,23 @@ def orthogonal(matrix: torch.Tensor, steps: int = 3) -> torch.Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, made orthogonal in groups with `matrix`, as it is in the others; weight decay is decoupled.
+    """Nesterov momentum, made orthogonal in groups with `matrix`, Adam in those with `adam`, as it is in the others; decay is decoupled.
 
     A group with `scale_free` holds kernels that a normalisation follows: their length does not matter, so it is kept at
     √out, which keeps the angle of a step in step with the rate.
     """
 
     def __init__(self, params: Any, lr: float = 0.02, momentum: float = 0.9) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "matrix": True, "scale_free": False})
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": 0.0, "matrix": True, "scale_free": False, "adam": False})
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]
         for group in self.param_groups:
             for p in (p for p in group["params"] if p.grad is not None):
                 state = self.state[p]
+                if group["adam"]:
+                    self._adam(p, state, group)
+                    continue
                 memory = state["momentum_buffer"] if "momentum_buffer" in state else torch.zeros_like(p)
                 state["momentum_buffer"] = memory.mul_(group["momentum"]).add_(p.grad)
                 update = p.grad.add(memory, alpha=group["momentum"])
@@ -51,3 +56,12 @@ class Muon(torch.optim.Optimizer):
                     update = flat.reshape(p.shape)
                 p.mul_(math.sqrt(len(p)) / p.norm() if group["scale_free"] else 1 - group["lr"] * group["weight_decay"])
                 p.add_(update, alpha=-group["lr"])
+
+    @staticmethod
+    def _adam(p: torch.Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+        if not state:
+            state |= {"mean": torch.zeros_like(p), "squares": torch.zeros_like(p), "count": torch.zeros((), dtype=torch.float32)}
+        count = float(state["count"].add_(1))
+        mean = state["mean"].lerp_(p.grad, 1 - group["momentum"]) / (1 - group["momentum"] ** count)
+        squares = state["squares"].mul_(SQUARES).addcmul_(p.grad, p.grad, value=1 - SQUARES) / (1 - SQUARES**count)
+        p.mul_(1 - group["lr"] * ADAM * group["weight_decay"]).addcdiv_(mean, squares.sqrt_().add_(EPS), value=-group["lr"] * ADAM)

@@ -18,10 +18,11 @@ def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
     """Parameters that learn, grouped by their share of the rate and by what they are.
 
     Vectors (biases, norms) do not decay. With `layer_decay` each stage learns slower than the next; with `freeze` only the
-    head learns. A network may mark a parameter: `muon_share` (its share of Muon's rate where it is no matrix), `scale_free`
-    (a normalisation follows it).
+    head learns. A network may mark a parameter: `muon_share` (its share of Muon's rate where it is no matrix, which else follows Adam),
+    `scale_free` (a normalisation follows it).
     """
     muon = recipe.optimizer == "muon"
+    knows = any(hasattr(p, "muon_share") for p in net.parameters())
     share = {id(p): getattr(p, "muon_share", 1.0) if muon else 1.0 for p in net.parameters()}
     if (recipe.freeze or recipe.layer_decay < 1) and hasattr(net, "stages"):
         stages = net.stages()  # type: ignore[operator]
@@ -36,7 +37,8 @@ def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
             found.setdefault((share[id(p)], p.dim() > 1, matrix, getattr(p, "scale_free", False)), []).append(p)
     decay = recipe.get("weight_decay", 0.0)
     return [
-        {"params": params, "share": part, "weight_decay": decay if decays else 0.0, "matrix": matrix, "scale_free": free}
+        {"params": params, "share": part, "weight_decay": decay if decays else 0.0}
+        | {"matrix": matrix, "scale_free": free, "adam": muon and not matrix and not knows}
         for (part, decays, matrix, free), params in found.items()
     ]
 

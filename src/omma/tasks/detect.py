@@ -39,7 +39,7 @@ class Detect(Task):
         dials = {"rate": 2e-3, "warmup": 0.15, "shift": 0.15}
         if str(recipe.model).startswith("transformers/"):  # gently, from published weights; not measured here
             dials |= {"rate": 2e-4, "weight_decay": 1e-4, "clip": 0.1}
-        return plan_places(fingerprint, recipe, model, blends=True, **dials)
+        return plan_places(fingerprint, recipe, model, "adamw", blends=True, **dials)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         return net(batch.pictures, batch.truth)

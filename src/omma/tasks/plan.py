@@ -99,14 +99,16 @@ PLACED_SIZES = {"fast": 192, "balanced": 320, "best": 416}  # pixels
 PLACED_BUDGETS = {"fast": "3min", "balanced": "20min", "best": "60min"}
 
 
-def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, blends: bool = False, **dials: Any) -> Recipe:
+def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, scratch: str = "muon", blends: bool = False, **dials: Any) -> Recipe:
     """The same for tasks whose answers lie somewhere: larger frames, variation that moves the truth along.
 
     Args:
         model: the usual network of the task.
+        scratch: the optimizer of networks of our own.
         blends: whether two pictures may be shown through each other.
         dials: what this task does otherwise.
     """
+    # From scratch with Muon: AP_nuclei_50 0.77 after 300 steps on DSB2018 (AdamW 0.37), mIoU 0.42 after 200 on CamVid (0.31).
     width, height = fingerprint.width[0], fingerprint.height[0]
     train = fingerprint.splits.get("train", fingerprint.count)
     recipe.put("preset", budget=PLACED_BUDGETS[recipe.preset])
@@ -114,12 +116,13 @@ def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, blends: bo
     side = max(width, height)
     size = min(PLACED_SIZES[recipe.preset], -(-int(side) // 32) * 32)
     recipe.put("plan", size=max(64, size), fit="squash" if side <= 1.1 * min(width, height) else "pad")
-    recipe.put("plan", optimizer=recipe.optimizer or "adamw")
+    ours = "/" not in str(recipe.model) and recipe.pretrained == "no"
+    recipe.put("plan", optimizer=recipe.optimizer or (scratch if ours else "adamw"))
     values: dict[str, Any] = {
         "batch": min(16, max(1, train)), "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
         "balance": "none", "ema": 0.0, "dropout": 0.0, "flip": True, "shift": 0.1, "rotate": 0.0, "scale": 0.3, "colour": 0.2, "erase": 0.0,
         "mosaic": 0.0, "quarter": False, "mixup": 0.0,
-    } | RATES[str(recipe.optimizer)]  # fmt: skip
+    } | RATES[str(recipe.optimizer)] | ({"rate": 0.03} if recipe.optimizer == "muon" else {})  # fmt: skip
     own = {key: value for key, value in dials.items() if recipe.optimizer == "adamw" or key not in ("rate", "weight_decay")}
     recipe.put("plan", **values | own)
     # What blends pictures, or makes them smaller on the way, has no meaning for maps of truth; whoever asked for it is warned.
