@@ -198,6 +198,12 @@ def test_one_class_is_nothing_to_learn(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_refused_leaves_no_folder(data, tmp_path):
+    with pytest.raises(OmmaError):
+        train(str(data), "model=quick", "depth=9999999", budget="1 step", out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_python_says_it_in_one_breath(done, data):
     assert done.evaluate(data, split="test").scores["accuracy"].n == 40
 

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -101,6 +102,11 @@ class RunFolder:
         if not (Path(path) / "recipe.json").is_file():
             raise OmmaError(say("train.not_a_run"), path, say("train.not_a_run_fix"))
         return cls(Path(path))
+
+    def forget(self) -> None:
+        """Take the folder away where nothing was written: a run that was refused leaves none behind."""
+        with suppress(OSError):
+            self.path.rmdir()
 
     def lock(self) -> None:
         """Only one trainer in a folder; the lock goes with the process, however that ends.

@@ -60,7 +60,12 @@ def start(
     notes = list(advice.leaks(dataset, near))
     dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
-    return begin(RunFolder(Path(machine.agree(path))), dataset, recipe, parent, scene, notes=notes, given=given)
+    run = RunFolder(Path(machine.agree(path)))
+    try:
+        return begin(run, dataset, recipe, parent, scene, notes=notes, given=given)
+    except BaseException:
+        run.forget()
+        raise
 
 
 def labelled(dataset: Dataset) -> None:
