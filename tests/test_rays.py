@@ -207,3 +207,14 @@ def test_it_is_exportable(tmp_path):
         plain = Both()(*inputs)
         assert np.abs(shared - plain[0].numpy()).max() < 0.03  # a sample point on a side
         assert masks.shape == (count, 80, height, width) and (masks != plain[1].numpy()).sum() <= 8
+
+
+@pytest.mark.parametrize("some", [slice(0, None, 2), slice(1, None, 2)])
+def test_some_rays_are_as_long_as_among_all(some):
+    objects = torch.zeros(2, 40, 40, dtype=torch.int16)
+    objects[0, 5:30, 8:20], objects[1, 0:9, 30:], objects[1, 20:24, 3:33] = 1, 1, 2
+    whole, part = rays.measure(objects, 16, 2), rays.measure(objects, 16, 2, some)
+    assert (
+        torch.equal(part.place, whole.place) and torch.equal(part.reach, whole.reach[:, some]) and torch.equal(part.cut, whole.cut[:, some])
+    )
+    assert ((part.depth - whole.depth).abs() < 0.35).all() and part.depth.max() == 1

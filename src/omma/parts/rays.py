@@ -41,7 +41,7 @@ def directions(rays: int) -> torch.Tensor:
     return torch.stack([angle.cos(), angle.sin()], 1).float()
 
 
-def measure(objects: torch.Tensor, rays: int, stride: int = 1) -> Stars:
+def measure(objects: torch.Tensor, rays: int, stride: int = 1, some: slice = slice(None)) -> Stars:
     """Distances to the border from every `stride`-th pixel that lies in an object.
 
     Rays are walked pixel by pixel as digital lines, in large objects by longer steps that are halved at the end; a gap narrower than an
@@ -51,6 +51,7 @@ def measure(objects: torch.Tensor, rays: int, stride: int = 1) -> Stars:
         objects: (B, H, W) int16 label map: 0 = background, −1 = not known; beyond the picture nothing is known either.
         rays: how many.
         stride: of the grid; its places are pixels 0, stride, 2 · stride … of rows and columns.
+        some: which of the rays are walked; R of them.
     """
     grid = objects[:, ::stride, ::stride]
     place = (grid.flatten() > 0).nonzero()[:, 0]
@@ -67,8 +68,9 @@ def measure(objects: torch.Tensor, rays: int, stride: int = 1) -> Stars:
     row, column = spot // across * stride + margin, spot % across * stride + margin
     base = (picture * padded.shape[1] + row) * padded.shape[2] + column
     table, pace = _lines(rays, max(objects.shape[1:]) + 2 * margin, padded.shape[2], objects.device)
-    reach = torch.empty(len(place), rays, device=objects.device)
-    cut = torch.empty(len(place), rays, dtype=torch.bool, device=objects.device)
+    table, pace = table[:, some].contiguous(), pace[some]
+    reach = torch.empty(len(place), len(pace), device=objects.device)
+    cut = torch.empty(len(place), len(pace), dtype=torch.bool, device=objects.device)
     for size in sorted(set(step.tolist())) if margin > 1 else [1]:
         for rows in (step == size).nonzero()[:, 0].split(_ROWS):  # what fits into a cache
             count, beyond = _walk(padded.flatten(), base[rows], table, size)

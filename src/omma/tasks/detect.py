@@ -36,10 +36,10 @@ class Detect(Task):
 
         # From scratch on BCCD and raccoon, 300 steps: AP50 0.74 and 0.83 with this rate, without a mosaic; SGD stays behind.
         model = "anchor-free-small" if recipe.preset == "fast" else "anchor-free"
-        dials = {"rate": 2e-3, "warmup": 0.15, "shift": 0.15}
+        rate, dials = 2e-3, {"warmup": 0.15, "shift": 0.15}
         if str(recipe.model).startswith("transformers/"):  # gently, from published weights; not measured here
-            dials |= {"rate": 2e-4, "weight_decay": 1e-4, "clip": 0.1}
-        return plan_places(fingerprint, recipe, model, "adamw", blends=True, **dials)
+            rate, dials = 2e-4, dials | {"weight_decay": 1e-4, "clip": 0.1}
+        return plan_places(fingerprint, recipe, model, scratch="adamw", rates={"adamw": rate}, blends=True, **dials)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         return net(batch.pictures, batch.truth)

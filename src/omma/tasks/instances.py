@@ -21,7 +21,8 @@ class Instances(Detect):
         from omma.tasks.plan import plan_places
 
         # Few pictures a step: outlines are learned by many steps rather than by large ones.
-        return plan_places(fingerprint, recipe, "star", quarter=True, batch=8, rate=3e-3, weight_decay=0.01, colour=0.4, scale=0.4)
+        rates = {"muon": 0.05, "adamw": 3e-3}
+        return plan_places(fingerprint, recipe, "star", rates=rates, quarter=True, batch=4, weight_decay=0.01, colour=0.4, scale=0.4)
 
     def one(self, row: dict[str, Any]) -> Outlined:
         height, width = map(int, row["extent"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from omma.catalog import unknown
@@ -99,12 +99,22 @@ PLACED_SIZES = {"fast": 192, "balanced": 320, "best": 416}  # pixels
 PLACED_BUDGETS = {"fast": "3min", "balanced": "20min", "best": "60min"}
 
 
-def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, scratch: str = "muon", blends: bool = False, **dials: Any) -> Recipe:
+def plan_places(
+    fingerprint: Fingerprint,
+    recipe: Recipe,
+    model: str,
+    *,
+    scratch: str = "muon",
+    rates: Mapping[str, float] | None = None,
+    blends: bool = False,
+    **dials: Any,
+) -> Recipe:
     """The same for tasks whose answers lie somewhere: larger frames, variation that moves the truth along.
 
     Args:
         model: the usual network of the task.
-        scratch: the optimizer of networks of our own.
+        scratch: the optimizer that networks of our own learn with from nothing.
+        rates: of optimizers that want another rate here than elsewhere.
         blends: whether two pictures may be shown through each other.
         dials: what this task does otherwise.
     """
@@ -122,8 +132,10 @@ def plan_places(fingerprint: Fingerprint, recipe: Recipe, model: str, scratch: s
         "batch": min(16, max(1, train)), "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
         "balance": "none", "ema": 0.0, "dropout": 0.0, "flip": True, "shift": 0.1, "rotate": 0.0, "scale": 0.3, "colour": 0.2, "erase": 0.0,
         "mosaic": 0.0, "quarter": False, "mixup": 0.0,
-    } | RATES[str(recipe.optimizer)] | ({"rate": 0.03} if recipe.optimizer == "muon" else {})  # fmt: skip
-    own = {key: value for key, value in dials.items() if recipe.optimizer == "adamw" or key not in ("rate", "weight_decay")}
+    } | RATES[str(recipe.optimizer)]  # fmt: skip
+    optimizer = str(recipe.optimizer)
+    values["rate"] = {"muon": 0.03, **(rates or {})}.get(optimizer, values["rate"])
+    own = {key: value for key, value in dials.items() if optimizer == "adamw" or key != "weight_decay"}
     recipe.put("plan", **values | own)
     # What blends pictures, or makes them smaller on the way, has no meaning for maps of truth; whoever asked for it is warned.
     recipe.tta, recipe.trivial, recipe.cutmix, recipe.progressive = "none", False, 0.0, 0.0
