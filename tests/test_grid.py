@@ -147,7 +147,7 @@ PLAIN = ["batch=32", "optimizer=adam", "rate=0.003", "flip=no"]
 SETTINGS = {
     "segment": ["model=unet-small", "widths=8-16", "batch=8", "rate=0.01", "mosaic=0"],
     "detect": ["model=anchor-free-small", "batch=8", "rate=0.004", "mosaic=0", "size=64", "most=20"],
-    "instances": ["model=star", "widths=8-16-32", "batch=8", "rate=0.004", "size=64", "most=20"],
+    "instances": ["model=star", "widths=8-16-32", "batch=8", "size=64", "most=20"],
 }
 PLACED = set(SETTINGS)
 

@@ -174,7 +174,8 @@ class Star(Network):
         peak = F.max_pool2d(score[:, None], 3, 1, padding=1)[:, 0] == score
         most = count = min(self.most, score.shape[1] * across)
         probabilities, place = (score.sigmoid() * peak).flatten(1).topk(count)
-        if not (torch.compiler.is_exporting() or torch.jit.is_tracing()):  # what is too improbable to stay need not be compared
+        traced = torch.compiler.is_exporting() or torch.jit.is_tracing() or score.device.type == "meta"
+        if not traced:  # what is too improbable to stay need not be compared
             count = max(1, int((probabilities >= FLOOR).sum(1).max()))
             probabilities, place = probabilities[:, :count], place[:, :count]
         row = torch.div(place, across, rounding_mode="floor")
