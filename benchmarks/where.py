@@ -42,6 +42,11 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "ph2": ("ph2-skin-lesions.zip", ("dice", "mIoU"), 5),
     "drive": ("drive-train.zip", ("dice", "pixel_auc"), 4),
 }
+# What was chosen on folds of the training parts; settings of the command line come after.
+CHOSEN = {
+    "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128"],
+    "camvid": ["model=unet", "size=384", "fit=squash", "batch=8", "widths=16-32-64-128-256"],
+}
 
 
 def reported(dataset: Dataset) -> Dataset:
@@ -114,7 +119,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = prepared(args.set, Path(folder))
         print("split", split(open_data(data), 0, val=0.1).digest()[:16], flush=True)
-        asked = [args.settings, *([f"model={name}"] for name in args.beside)]
+        asked = [CHOSEN.get(args.set, []) + args.settings, *([f"model={name}"] for name in args.beside)]
         for seed, settings in itertools.product(range(args.first, args.first + args.seeds), asked):
             began = time.monotonic()
             seconds = args.minutes * 60 * ((folds or 0) + 1)
