@@ -108,7 +108,7 @@ class Star(Network):
         nn.init.constant_(self.head.bias, -2.0)  # most places are not deep in an object
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
-        pictures = levelled(pictures, self.turn) if self.level else pictures
+        pictures = levelled(pictures, self.turn) if self.level or self.turn else pictures
         return self.neck(self.body(self.stem(pictures) if self.stride > 1 else pictures))
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
