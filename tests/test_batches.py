@@ -101,6 +101,16 @@ def test_sampling_makes_classes_equal():
     assert torch.equal(fair.at(7).index, batches(lopsided, balance="sampling", batch=100).at(7).index)
 
 
+def test_pictures_come_up_as_often_however_many_windows_they_are_read_in():
+    data = dataset(400)
+    for place, sample in enumerate(data.samples):
+        sample.of = max(0, place - 390)  # the first 391 are windows of one picture, nine pictures have one each
+    plain, fair = (batches(data, balance=balance, batch=100) for balance in ("none", "pictures"))
+    large = [float((torch.cat([it.index(step) for step in range(40)]) <= 390).double().mean()) for it in (plain, fair)]
+    assert large[0] > 0.95 and abs(large[1] - 0.1) < 0.03
+    assert len(torch.cat([fair.index(step) for step in range(40)]).unique()) > 200, "in another window each time"
+
+
 def test_sampling_of_several_labels_and_of_none():
     data = dataset(300, truth=lambda i: Labels((NAMES[0],) if i % 10 else ()))
     data.samples[5].truth = Labels((NAMES[1], NAMES[2]))

@@ -66,7 +66,9 @@ class Recipe:
     evals: int | None = _known("validations in a run", None, low=1)
     freeze: bool = _known("train the head only", False)
     layer_decay: float = _known("rate of each stage over that of the next one", 1.0, low=0, high=1)
-    balance: Literal["none", "weights", "sampling"] | None = _known("against unequal classes")
+    balance: Literal["none", "weights", "sampling", "pictures"] | None = _known(
+        "against unequal classes; pictures: of those read in windows, each comes up as often"
+    )
     precision: Literal["float32", "bfloat16"] | None = _known("of the arithmetic; chosen by the machine when open")
 
     # How pictures vary while it learns.

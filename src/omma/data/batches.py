@@ -59,7 +59,7 @@ class Batches:
         if not places:
             raise OmmaError(say("views.empty"), dataset.root)
         self.size = len(places) if recipe.optimizer == "gd" else min(recipe.get("batch", 64), len(places))
-        self._chosen = self._shares() if recipe.balance == "sampling" else None
+        self._chosen = {"sampling": self._by_class, "pictures": self._by_picture}.get(str(recipe.balance), lambda: None)()
         self._epoch: tuple[int, torch.Tensor] = (-1, self.places)
 
     @property
@@ -112,7 +112,14 @@ class Batches:
         draws = chance.uniform(self.recipe.seed, epoch, torch.arange(count), DRAWN).double()
         return self.places[torch.searchsorted(self._chosen, draws, right=True).clamp_max(count - 1)]
 
-    def _shares(self) -> torch.Tensor:
+    def _by_picture(self) -> torch.Tensor:
+        """(n,) double: cumulative chance of each place when pictures are to come up equally often, whatever windows they are read in."""
+        samples = self.dataset.samples
+        picture = torch.tensor([place if samples[place].of is None else samples[place].of for place in self.places.tolist()])
+        share = 1 / torch.bincount(picture)[picture].double()
+        return (share / share.sum()).cumsum(0)
+
+    def _by_class(self) -> torch.Tensor:
         """(n,) double: cumulative chance of each place when every class is to come up equally often (no class at all counts as one)."""
         first = self.truths.first()
         target = torch.zeros(0) if first is None else first[self.places.to(self.device)].cpu().double()
