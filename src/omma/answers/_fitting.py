@@ -8,6 +8,7 @@ import torch
 
 from omma.answers.operating import threshold_for
 from omma.answers.placed import Truth
+from omma.parts.boxes import pairs
 
 NEAR = 0.5  # IoU from which on an object counts as found
 
@@ -56,7 +57,7 @@ def judged(tensors: dict[str, torch.Tensor], truth: Truth, classes: int) -> Judg
         counts = truth["classes"][row] >= 0
         kinds, aside, corners = (truth[key][row][counts] for key in ("classes", "ignored", "boxes"))
         objects += torch.bincount(kinds[~aside], minlength=classes)
-        overlap = iou(tensors["boxes"][row], corners) * (tensors["classes"][row][:, None] == kinds)
+        overlap = pairs(tensors["boxes"][row], corners) * (tensors["classes"][row][:, None] == kinds)
         for place in tensors["probabilities"][row].nonzero().flatten().tolist():
             best, at = overlap[place].max(0) if len(corners) else (torch.tensor(0.0), torch.tensor(0))
             found = bool(best >= NEAR)
@@ -67,11 +68,3 @@ def judged(tensors: dict[str, torch.Tensor], truth: Truth, classes: int) -> Judg
                 overlap[:, at] = 0  # an object is found once
     share, hit, kind = zip(*rows, strict=True) if rows else ((), (), ())
     return Judged(torch.tensor(share), torch.tensor(hit, dtype=torch.bool), torch.tensor(kind, dtype=torch.int64), objects)
-
-
-def iou(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """(A, B) intersection over union of (A, 4) and (B, 4) corners."""
-    low, high = torch.maximum(a[:, None, :2], b[None, :, :2]), torch.minimum(a[:, None, 2:], b[None, :, 2:])
-    common = (high - low).clamp_min(0).prod(2)
-    union = (a[:, 2:] - a[:, :2]).prod(1)[:, None] + (b[:, 2:] - b[:, :2]).prod(1) - common
-    return common / union.clamp_min(1e-9)
