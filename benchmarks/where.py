@@ -44,7 +44,7 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 }
 # What was chosen on folds of the training parts; settings of the command line come after.
 CHOSEN = {
-    "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128"],
+    "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128", "balance=pictures"],
     "camvid": ["model=unet", "size=384", "fit=squash", "batch=8", "widths=16-32-64-128-256"],
 }
 
