@@ -38,7 +38,7 @@ def main(model, *paths):
             row = {"labels": {name: float(share) for name, present, share in shares if present}}
         elif "boxes" in answer:  # objects; with "masks", (1, K, H, W), the outline of each
             row = {"boxes": []}
-            level = point.get("threshold", [0] * len(classes))  # of each class
+            level = np.broadcast_to(point.get("threshold", 0), len(classes))  # of each class, or one for all
             for at, share in enumerate(answer["probabilities"][0]):
                 if share == 0 or share < level[answer["classes"][0][at]] or ("masks" in answer and not answer["masks"][0][at].any()):
                     continue

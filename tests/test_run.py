@@ -198,9 +198,10 @@ def test_one_class_is_nothing_to_learn(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_run_that_is_refused_leaves_no_folder(data, tmp_path):
+@pytest.mark.parametrize("folds", [None, 1, 2])
+def test_a_run_that_is_refused_leaves_no_folder(data, tmp_path, folds):
     with pytest.raises(OmmaError):
-        train(str(data), "model=quick", "depth=9999999", budget="1 step", out=str(tmp_path / "run"))
+        train(str(data), "model=quick", "depth=9999999", budget="1 step", folds=folds, out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
 
 

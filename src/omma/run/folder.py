@@ -6,7 +6,7 @@ import csv
 import json
 import os
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -103,10 +103,16 @@ class RunFolder:
             raise OmmaError(say("train.not_a_run"), path, say("train.not_a_run_fix"))
         return cls(Path(path))
 
-    def forget(self) -> None:
-        """Take the folder away where nothing was written: a run that was refused leaves none behind."""
-        with suppress(OSError):
-            self.path.rmdir()
+    @contextmanager
+    def or_nothing(self) -> Iterator[None]:
+        """A run that is refused before anything was written leaves no folder behind."""
+        try:
+            yield
+        except BaseException:
+            for folder, _, _ in os.walk(self.path, topdown=False):
+                with suppress(OSError):
+                    Path(folder).rmdir()
+            raise
 
     def lock(self) -> None:
         """Only one trainer in a folder; the lock goes with the process, however that ends.

@@ -24,7 +24,7 @@ from omma.run.outcome import Outcome
 from omma.words import say
 
 
-def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None, scene: course.Scene) -> Outcome:
+def cross_validate(run: RunFolder, dataset: Dataset, recipe: Recipe, count: int, scene: course.Scene) -> Outcome:
     """Train `count` models, each blind to one fold, then one on everything; the score is that of all blind answers together.
 
     A timed budget is shared by the `count + 1` runs. The last model's bundle carries the cross-validated score: it saw more
@@ -37,8 +37,6 @@ def cross_validate(dataset: Dataset, recipe: Recipe, count: int, out: str | None
         raise OmmaError(say("train.bad_folds", folds=count))
     watch = Unrepeated(scene.watch)
     scene = replace(scene, watch=watch)
-    path = str(RunFolder.create(out, course.slug(scene.data)).path) if scene.machine.is_first else None
-    run = RunFolder(Path(scene.machine.agree(path)))
     near = near_of(dataset, watch)
     predictions: list[Answer] = []
     samples: list[Sample] = []

@@ -54,18 +54,15 @@ def start(
     labelled(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)
-    if folds is not None:
-        return cross_validate(dataset, recipe, folds, out, scene)
-    near, given = near_of(dataset, watch), dataset.counts()
-    notes = list(advice.leaks(dataset, near))
-    dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
     run = RunFolder(Path(machine.agree(path)))
-    try:
+    with run.or_nothing():
+        if folds is not None:
+            return cross_validate(run, dataset, recipe, folds, scene)
+        near, given = near_of(dataset, watch), dataset.counts()
+        notes = list(advice.leaks(dataset, near))
+        dataset = split_parts(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test, near=near)
         return begin(run, dataset, recipe, parent, scene, notes=notes, given=given)
-    except BaseException:
-        run.forget()
-        raise
 
 
 def labelled(dataset: Dataset) -> None:
