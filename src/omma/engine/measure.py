@@ -39,16 +39,17 @@ def times(
     small = recipe.get("progressive", 0.0)
 
     def step_at(progress: float) -> float:
-        """Median seconds of a step; the first one warms caches and does not count."""
+        """Median seconds of a step; the first half warms caches, memory and the processor, and does not count."""
         took: list[float] = []
         start = time.monotonic()
-        while len(took) < 4 or (time.monotonic() - start < min(3.0, 0.02 * seconds) and len(took) < 40):
+        while len(took) < 4 or (time.monotonic() - start < min(12.0, 0.02 * seconds) and len(took) < 40):
             tick = time.monotonic()
             batch = batches.at(len(took), progress)
             told = turn.take(task, twin, batch, 0, recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
             float(sum(told.values()))  # waits for the device
             took.append(time.monotonic() - tick)
-        return sorted(took[1:])[len(took[1:]) // 2]
+        warm = took[len(took) // 2 :]
+        return sorted(warm)[len(warm) // 2]
 
     step = (1 - small) * step_at(1.0) + (small * step_at(0.0) if small else 0.0)
     answer = 0.0
