@@ -46,6 +46,8 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 CHOSEN = {
     "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128", "balance=pictures"],
     "camvid": ["model=unet", "size=384", "fit=squash", "batch=8", "widths=16-32-64-128-256"],
+    "ph2": ["model=unet-small", "stride=2", "size=192", "batch=8", "fit=squash"],
+    "drive": ["model=unet-small", "stride=1", "fit=windows", "size=320", "batch=4"],
 }
 
 
