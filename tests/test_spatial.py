@@ -164,6 +164,30 @@ def test_instances_keep_their_numbers_and_fit_their_boxes(way):
             assert boxes[number - 1].tolist() == [float(value) for value in seen]
 
 
+def test_gamma_keeps_black_white_and_order():
+    picture, mask, _ = scene()
+    line = np.linspace(0, 255, SIDE).astype(np.uint8)[None, :, None].repeat(SIDE, 0).repeat(3, 2)
+    curves, moved = varied(Mask, Mask.tensors([mask], NAMES, views()), line, copies=16, gamma=1.0)
+    rows, middle = curves[:, 0, 0], curves[:, 0, 0, SIDE // 2]
+    assert (rows.diff(dim=1) >= 0).all() and torch.allclose(rows[:, [0, -1]], rows[:1, [0, -1]], atol=1e-5)
+    assert middle.min() < middle.mean() - 0.1 and middle.max() > middle.mean() + 0.1, "darker in some, brighter in others"
+    assert (moved["mask"] == moved["mask"][0]).all()
+
+
+def test_noise_is_of_the_picture_and_not_of_what_fills_its_frame():
+    picture, mask, _ = scene()
+    frame, truth = views().frame(np.full_like(picture, 200)), Mask.tensors([mask], NAMES, views())
+    shown = torch.from_numpy(frame[..., 0] == 200)
+    (noisy, moved), (again, _), (plain, _) = (varied(Mask, truth, frame, copies=64, noise=share) for share in (0.1, 0.1, 0.0))
+    apart = (noisy - plain)[:, 0]
+    assert not shown.all() and apart[:, ~shown].abs().max() == 0
+    assert torch.equal(noisy, again) and torch.equal(moved["mask"], truth["mask"].expand_as(moved["mask"]))
+    black, white = (views().finish(torch.full((1, SIDE, SIDE, 3), value, dtype=torch.uint8)).max() for value in (0, 255))
+    share = apart[:, shown].std(1) / (white - black)
+    assert share.max() < 0.105 and share.max() > 0.08 and share.min() < 0.02, "deviations of all sizes up to the one asked for"
+    assert abs(np.corrcoef(apart[:2, shown])[0, 1]) < 0.1, "every picture has its own"
+
+
 def test_two_pictures_shown_through_each_other_have_the_objects_of_both():
     """Green on black and red on black: where a box of a colour is asked for, at least a quarter of that colour shows."""
     picture, _, found = scene()

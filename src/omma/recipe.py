@@ -77,6 +77,8 @@ class Recipe:
     rotate: float | None = _known("degrees", None, low=0, high=180)
     scale: float | None = _known("zoom by up to this share", None, low=0, high=0.9)
     colour: float | None = _known("strength of brightness, contrast and saturation changes", None, low=0, high=1)
+    gamma: float | None = _known("brightness to a power of up to 1 + this, or of 1 over that", None, low=0, high=4)
+    noise: float | None = _known("largest deviation of added noise as a share of the range", None, low=0, high=1)
     progressive: float | None = _known("share of the steps at three quarters of the size", None, low=0, high=1)
     quarter: bool | None = _known("turn by quarters, for pictures without an up (boxes, masks)")
     mosaic: float | None = _known("share of the pictures made of four (boxes, masks)", None, low=0, high=1)

@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from omma.answers.answer import Answer
-from omma.data import chance, trivial
+from omma.data import chance, grain, trivial
 from omma.data.frames import reflect
 from omma.data.views import Views
 from omma.recipe import Recipe
@@ -44,6 +44,9 @@ class Draw(IntEnum):
     QUARTER = 18
     MOSAIC = 19
     TILE = 20
+    GAMMA = 21
+    NOISE = 22
+    GRAIN = 23
 
 
 class Vary:
@@ -53,14 +56,15 @@ class Vary:
 
     Args:
         views: how pictures enter.
-        recipe: `flip shift rotate scale colour trivial erase mixup cutmix` and `seed`; open values do nothing.
+        recipe: `flip shift rotate scale colour gamma noise trivial erase mixup cutmix` and `seed`; open values do nothing.
         answer_type: blends truths.
     """
 
     def __init__(self, views: Views, recipe: Recipe, answer_type: type[Answer]) -> None:
         self.views, self.answer, self.seed = views, answer_type, recipe.seed
         self.flip, self.trivial = bool(recipe.flip), bool(recipe.trivial)
-        self.rotate, self.scale, self.colour = recipe.rotate or 0.0, recipe.scale or 0.0, recipe.colour or 0.0
+        self.rotate, self.scale = recipe.rotate or 0.0, recipe.scale or 0.0
+        self.colour, self.gamma, self.noise = recipe.colour or 0.0, recipe.gamma or 0.0, recipe.noise or 0.0
         # Pixels the frames may be moved by: whoever has them with such a margin hands them over with it.
         self.margin = round((recipe.shift or 0.0) * views.size)
         self.hole = round((recipe.erase or 0.0) * views.size)
@@ -68,7 +72,7 @@ class Vary:
         self.draws = [
             *([Draw.DOWN, Draw.RIGHT] if self.margin else []),
             *([Draw.ROTATE, Draw.SCALE] if self.rotate or self.scale or self.trivial else []),
-            *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
+            *self._looks(),
             *([Draw.OPERATION, Draw.STRENGTH, Draw.SIGN] if self.trivial else []),
             *([Draw.ERASE_DOWN, Draw.ERASE_RIGHT] if self.hole else []),
             *([Draw.MIX_KIND, Draw.MIX_SHARE, Draw.CUT_DOWN, Draw.CUT_RIGHT] if self.tables else []),
@@ -88,9 +92,9 @@ class Vary:
         """
         draws = dict(zip(self.draws, chance.uniform(self.seed, epoch, index, self.draws), strict=True)) if self.draws else {}
         frames = self._place(frames, index, epoch, draws)
-        if self.rotate or self.scale or self.colour or self.trivial:
+        if self.rotate or self.scale or self._looks() or self.trivial:
             pictures = self._warp(frames.permute(0, 3, 1, 2).float(), draws)
-            pictures = self._recolour(pictures, draws)
+            pictures = self._recolour(pictures, draws, index, epoch)
             if self.hole:
                 self._erase(pictures.permute(0, 2, 3, 1), draws)
             pictures = self.views.normalise(pictures).contiguous(memory_format=torch.channels_last)
@@ -146,12 +150,26 @@ class Vary:
         grid = F.affine_grid(theta.index_select(0, where)[:, :2], list(some.shape), align_corners=False)
         return pictures.index_copy(0, where, F.grid_sample(some, grid, mode="bilinear", padding_mode="reflection", align_corners=False))
 
-    def _recolour(self, pictures: torch.Tensor, draws: Draws) -> torch.Tensor:
-        """Brightness, contrast and saturation, then the colour operations of TrivialAugment; 0–255."""
+    def _looks(self) -> list[Draw]:
+        """The draws of what changes values and moves nothing."""
+        return [
+            *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
+            *([Draw.GAMMA] if self.gamma else []),
+            *([Draw.NOISE] if self.noise else []),
+        ]
+
+    def _recolour(self, pictures: torch.Tensor, draws: Draws, index: torch.Tensor, epoch: int) -> torch.Tensor:
+        """Gamma, brightness, contrast, saturation and noise, then the colour operations of TrivialAugment; 0–255."""
+        filling = torch.tensor(self.views.filling, dtype=pictures.dtype, device=pictures.device).view(1, -1, 1, 1)
+        shown = (pictures != filling).any(1, keepdim=True) if self.noise else None  # what fills a frame has no grain
+        if self.gamma:
+            pictures = grain.curved(pictures, draws[Draw.GAMMA], self.gamma)
         if self.colour:
             for which, change in ((Draw.BRIGHTNESS, "brightness"), (Draw.CONTRAST, "contrast"), (Draw.SATURATION, "color")):
                 factor = 1 + (2 * draws[which] - 1) * self.colour
                 pictures = trivial.blend(pictures, trivial.other(pictures, change), factor)
+        if shown is not None:
+            pictures = grain.grained(pictures, shown * draws[Draw.NOISE].view(-1, 1, 1, 1), self.noise, self.seed, epoch, index, Draw.GRAIN)
         return trivial.recolour(pictures, *_operation(draws)) if self.trivial else pictures
 
     def _mix(self, pictures: torch.Tensor, truth: Truth, index: torch.Tensor, epoch: int, draws: Draws) -> tuple[torch.Tensor, Truth]:

@@ -25,7 +25,7 @@ class Along(Vary):
     point. Where no picture shows there is the mean colour, and nothing is known.
 
     Args:
-        recipe: `flip shift rotate scale quarter mosaic colour erase` and `seed`; `mixup` where the answer blends.
+        recipe: `flip shift rotate scale quarter mosaic colour gamma noise erase` and `seed`; `mixup` where the answer blends.
     """
 
     def __init__(self, views: Views, recipe: Recipe, answer_type: type[Answer]) -> None:
@@ -37,7 +37,7 @@ class Along(Vary):
         self.shift, self.quarter, self.mosaic = recipe.shift or 0.0, bool(recipe.quarter), recipe.mosaic or 0.0
         self.draws = [
             Draw.FLIP, Draw.DOWN, Draw.RIGHT, Draw.ROTATE, Draw.SCALE, Draw.QUARTER,
-            *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
+            *self._looks(),
             *([Draw.ERASE_DOWN, Draw.ERASE_RIGHT] if self.hole else []),
             *([Draw.MOSAIC, Draw.CUT_DOWN, Draw.CUT_RIGHT, Draw.TILE] if self.mosaic else []),
             *([Draw.MIX_SHARE] if self.tables else []),
@@ -45,7 +45,7 @@ class Along(Vary):
 
     def __call__(self, frames: torch.Tensor, truth: Truth, index: torch.Tensor, epoch: int) -> tuple[torch.Tensor, Truth]:
         draws = dict(zip(self.draws, chance.uniform(self.seed, epoch, index, self.draws), strict=True))
-        pictures = self._recolour(frames.permute(0, 3, 1, 2).float(), draws)
+        pictures = self._recolour(frames.permute(0, 3, 1, 2).float(), draws, index, epoch)
         moves = self._moves(index, epoch, draws)
         if moves:
             pictures = self._shown(pictures, moves)
