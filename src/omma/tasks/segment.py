@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+FEW = 100  # pictures: fewer are learned in steps of 4
+
 
 class Segment(Task):
     """`infer` gives {"logits": (B, C, S, S)} of the frame."""
@@ -30,7 +32,12 @@ class Segment(Task):
     def plan(self, fingerprint, recipe):
         from omma.tasks.plan import plan_places
 
-        return plan_places(fingerprint, recipe, "unet-small" if recipe.preset == "fast" else "unet")
+        # From scratch in few minutes, many small steps of a small network: Dice 0.81 instead of 0.73 on DRIVE (3 minutes, steps of 4, not 16),
+        # 0.92 instead of 0.86 on PH² (2 minutes, `unet-small` at 192 pixels, not `unet` at 320).
+        model = "unet" if recipe.preset == "best" else "unet-small"
+        few = fingerprint.splits.get("train", fingerprint.count) < FEW
+        own = str(recipe.model or model).startswith("unet") and recipe.pretrained == "no"
+        return plan_places(fingerprint, recipe, model, **({"batch": 4 if few else 8} if own else {}))
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         import torch
