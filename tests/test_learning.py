@@ -89,6 +89,20 @@ def test_a_machine_that_becomes_slower_again_ends_the_run_sooner_again():
     assert course.last == 600, "an end is never put off"
 
 
+def test_a_machine_that_became_faster_takes_more_steps_where_the_rate_falls():
+    course = Course("onecycle", 0.0, 1000)
+    course.end_later(500, 700)
+    assert course.last == 1200 and course.at(500) == pytest.approx(0.5, abs=0.01) and course.at(1199) < 0.01
+    course.end_later(600, 900)
+    assert course.last == 1200, "put off once"
+    course.end_early(900, 100)
+    assert course.last == 1000 and course.at(999) < 0.01
+    for name in ("constant", "step", "trapezoid"):
+        even = Course(name, 0.0, 1000)
+        even.end_later(500, 700)
+        assert even.last == 1000
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "amount"),
     [("10min", "seconds", 600), ("90s", "seconds", 90), ("1.5 h", "seconds", 5400), ("20 epochs", "epochs", 20), ("1 step", "steps", 1)],

@@ -71,6 +71,36 @@ def test_a_resume_that_forgets_the_optimizer_is_caught(tmp_path):
     assert not same(bits(whole), bits(again))
 
 
+@pytest.mark.parametrize(
+    ("pace", "steps"),
+    [
+        (lambda step: 1.0, range(100, 101)),  # as planned
+        (lambda step: 0.5, range(185, 206)),  # twice as fast as was planned: nearly twice the steps
+        (lambda step: 2.0, range(46, 56)),  # half as fast
+        (lambda step: 4.0 if step < 10 else 0.75, range(86, 94)),  # slow at first: what came later counts
+    ],
+)
+def test_the_clock_decides_at_half_time_how_many_steps_there_are(tmp_path, monkeypatch, pace, steps):
+    """100 steps are planned in 100 seconds."""
+    now, taken = [0.0], turn.take
+
+    def take(*args, **kwargs):
+        now[0] += pace(len(seen))
+        seen.append(args[6])
+        return taken(*args, **kwargs)
+
+    seen: list[float] = []
+    monkeypatch.setattr("omma.engine.loop.time.monotonic", lambda: now[0])
+    monkeypatch.setattr(turn, "take", take)
+    recipe = tiny_recipe(schedule="onecycle", evals=4)
+    task, who = players(recipe)
+    events = list(learn(task, who, TinyBatches(), recipe, CPU, Checkpoints(tmp_path), validate, 100, deadline=100.0))
+    assert events[-1]["event"] == "end" and events[-1]["step"] in steps and len(seen) == events[-1]["step"]
+    assert now[0] <= 106 and seen[-1] < 0.03 * max(seen), "the rate is down when the time is over"
+    looks = [event["step"] for event in events if event["event"] == "eval"]
+    assert len(looks) == len(set(looks)) and max(b - a for a, b in zip([0, *looks], looks, strict=False)) <= 25
+
+
 def test_micro_batches_give_the_gradient_of_the_whole_batch():
     recipe = tiny_recipe(optimizer="sgd", ema=0.0)
     task = Classify(["a", "b"])

@@ -71,7 +71,7 @@ def learn(
         validate: scores the judged networks; None when nothing is held out.
         resume: go on from here.
         stop: asked after every step; True saves and ends.
-        deadline: `time.monotonic()` the run should end by; only guards: the steps were counted before.
+        deadline: `time.monotonic()` the run should end by: from half of the time on, steps are counted again.
 
     Yields:
         {"event": "start" | "step" | "eval" | "notice" | "checkpoint" | "rollback" | "stopped" | "end", "step", …}
@@ -82,7 +82,8 @@ def learn(
     """
     state = State(total) if resume is None else restore(resume, players)
     course = Course(recipe.get("schedule", "cosine"), recipe.get("warmup", 0.0), state.total, state.tail)
-    marks = {round(state.total * k / recipe.get("evals", 10)) for k in range(1, recipe.get("evals", 10) + 1)}
+    # At even distances, also beyond the planned end.
+    marks = {round(state.total * k / recipe.get("evals", 10)) for k in range(1, 4 * recipe.get("evals", 10) + 1)}
     pace = Pace(recipe, state.total)
     if resume is None and machine.is_first:
         keep.save(0, tensors_of(players), asdict(state))
@@ -248,6 +249,7 @@ class Pace:
         self.every = recipe.checkpoint
         self.began = self.last = time.monotonic()
         self.first: int | None = None
+        self.looks: list[tuple[int, float]] = []
 
     def due(self, step: int) -> bool:
         """Every so many steps when told, else about every 30 seconds."""
@@ -259,14 +261,24 @@ class Pace:
         self.last = time.monotonic()
 
     def seconds(self, step: int) -> float:
-        """Mean wall-clock of a step so far, everything included."""
-        return (time.monotonic() - self.began) / max(1, step - (self.first or 0))
+        """Mean wall-clock of a step in the later half of those so far, everything included."""
+        now = time.monotonic()
+        self.looks.append((step, now))
+        before, then = self.looks[len(self.looks) // 2 - 1] if len(self.looks) > 1 else (self.first or 0, self.began)
+        return (now - then) / max(1, step - before)
 
 
 def _guard(state: State, course: Course, deadline: float, pace: Pace, machine: Machine) -> None:
-    """End early, annealed, when the machine has become slower than it was when the steps were counted; again, when it still does."""
-    left, each = deadline - time.monotonic(), pace.seconds(state.step)
+    """From half of the time, or of the steps, on: as many steps, annealed, as the machine has shown to take in what is left.
+
+    Few steps tell little of a machine, and a half is enough to anneal in: a run that was slow at first need not be cut short.
+    """
+    now = time.monotonic()
+    left, each, leeway = deadline - now, pace.seconds(state.step), 0.05 * (deadline - pace.began)
     length = max(1, int(left / each)) if left > 0 else max(1, state.total // 50)
-    late = (course.last - state.step) * each > left + 0.05 * (deadline - pace.began)
-    if machine.agree(late):
-        course.end_early(state.step, machine.agree(length))
+    wanted = (course.last - state.step) * each
+    late, early = wanted > left + leeway, wanted < left - leeway
+    half = now - pace.began > left or 2 * state.step >= course.total
+    if machine.agree(half and (late or early)):
+        change = course.end_early if machine.agree(late) else course.end_later
+        change(state.step, machine.agree(length))

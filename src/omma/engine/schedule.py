@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+FALLING = ("cosine", "onecycle")  # from the end of the warm-up on
 
 def factor(name: str, progress: float, warmup: float = 0.0) -> float:
     """Share of the peak rate at `progress` (0–1 of the run); all but `constant` and `step` end near 0.
@@ -31,12 +32,12 @@ def factor(name: str, progress: float, warmup: float = 0.0) -> float:
 
 @dataclass(slots=True)
 class Course:
-    """The rate over one run, its early end included.
+    """The rate over one run, an end at another time than was planned included.
 
     Args:
         name, warmup: as in `factor`.
         total: steps of the whole run.
-        tail: (first step, length, factor there) once the run was told to end early: from there the rate falls linearly to 0.
+        tail: (first step, length, factor there) once the run was told to end early or late: from there the rate falls linearly to 0.
     """
 
     name: str
@@ -60,3 +61,8 @@ class Course:
         """Anneal from `step` on over `length` steps; nothing if the end is nearer than that. A tail may be made shorter again."""
         if step + max(1, length) < self.last:
             self.tail = (step, max(1, length), self.at(step))
+
+    def end_later(self, step: int, length: int) -> None:
+        """The same where there is time for more steps; nothing after an early end, or where the rate does not fall all the way."""
+        if self.tail is None and self.name in FALLING and step + length > self.last:
+            self.tail = (step, length, self.at(step))
