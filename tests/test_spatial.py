@@ -165,7 +165,7 @@ def test_instances_keep_their_numbers_and_fit_their_boxes(way):
 
 
 def test_gamma_keeps_black_white_and_order():
-    picture, mask, _ = scene()
+    _, mask, _ = scene()
     line = np.linspace(0, 255, SIDE).astype(np.uint8)[None, :, None].repeat(SIDE, 0).repeat(3, 2)
     curves, moved = varied(Mask, Mask.tensors([mask], NAMES, views()), line, copies=16, gamma=1.0)
     rows, middle = curves[:, 0, 0], curves[:, 0, 0, SIDE // 2]

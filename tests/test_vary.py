@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from omma.answers.label import Label
-from omma.data import chance, trivial
+from omma.data import chance
 from omma.data.frames import reflect
-from omma.data.vary import Draw, Vary, mirror, whole, window
+from omma.data.variation import trivial
+from omma.data.variation.vary import Draw, Vary, mirror, whole, window
 from omma.data.views import Views
 from omma.recipe import Recipe
 

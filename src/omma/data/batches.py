@@ -14,7 +14,7 @@ from omma.data.frames import Frames
 from omma.data.sample import Batch, Dataset
 from omma.data.spatial.along import Along
 from omma.data.spatial.truths import Truths
-from omma.data.vary import Vary
+from omma.data.variation.vary import Vary
 from omma.data.views import Views
 from omma.errors import OmmaError
 from omma.recipe import Recipe

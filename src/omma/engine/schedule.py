@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 FALLING = ("cosine", "onecycle")  # from the end of the warm-up on
 
+
 def factor(name: str, progress: float, warmup: float = 0.0) -> float:
     """Share of the peak rate at `progress` (0–1 of the run); all but `constant` and `step` end near 0.
 

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from omma.answers.answer import Answer
 from omma.answers.placed import Move, Placed
 from omma.data import chance
-from omma.data.vary import Draw, Draws, Truth, Vary
+from omma.data.variation.vary import Draw, Draws, Truth, Vary
 from omma.data.views import Views
 from omma.recipe import Recipe
 

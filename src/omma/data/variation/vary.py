@@ -10,8 +10,9 @@ import torch
 from torch.nn import functional as F
 
 from omma.answers.answer import Answer
-from omma.data import chance, grain, trivial
+from omma.data import chance
 from omma.data.frames import reflect
+from omma.data.variation import grain, trivial
 from omma.data.views import Views
 from omma.recipe import Recipe
 

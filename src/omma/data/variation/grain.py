@@ -21,7 +21,9 @@ def curved(pictures: torch.Tensor, level: torch.Tensor, most: float) -> torch.Te
     return (pictures.clamp(0, 255) / 255).pow(power.view(-1, 1, 1, 1)) * 255
 
 
-def grained(pictures: torch.Tensor, level: torch.Tensor, most: float, seed: int, epoch: int, index: torch.Tensor, draw: int) -> torch.Tensor:
+def grained(
+    pictures: torch.Tensor, level: torch.Tensor, most: float, seed: int, epoch: int, index: torch.Tensor, draw: int
+) -> torch.Tensor:
     """Normal noise, of a deviation of `level · most` of the range: (B, C, H, W), 0–255.
 
     Args:
