@@ -205,6 +205,13 @@ def test_a_run_that_is_refused_leaves_no_folder(data, tmp_path, folds):
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_is_refused_takes_nothing_of_others_away(data, tmp_path):
+    (tmp_path / "run" / "mine").mkdir(parents=True)
+    with pytest.raises(OmmaError):
+        train(str(data), "model=quick", "depth=9999999", budget="1 step", folds=2, out=str(tmp_path / "run"))
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["mine"]
+
+
 def test_python_says_it_in_one_breath(done, data):
     assert done.evaluate(data, split="test").scores["accuracy"].n == 40
 

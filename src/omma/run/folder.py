@@ -109,9 +109,10 @@ class RunFolder:
         try:
             yield
         except BaseException:
-            for folder, _, _ in os.walk(self.path, topdown=False):
+            # Only what a run itself makes: in a folder that was there before, others' empty folders are theirs.
+            for folder in (*self.path.glob("folds/*"), self.path / "folds", self.path):
                 with suppress(OSError):
-                    Path(folder).rmdir()
+                    folder.rmdir()
             raise
 
     def lock(self) -> None:
