@@ -82,9 +82,7 @@ def learn(
     """
     state = State(total) if resume is None else restore(resume, players)
     course = Course(recipe.get("schedule", "cosine"), recipe.get("warmup", 0.0), state.total, state.tail)
-    # At even distances, also beyond the planned end.
-    marks = {round(state.total * k / recipe.get("evals", 10)) for k in range(1, 4 * recipe.get("evals", 10) + 1)}
-    pace = Pace(recipe, state.total)
+    pace = Pace(recipe, state.total, state.step)
     if resume is None and machine.is_first:
         keep.save(0, tensors_of(players), asdict(state))
     yield {"event": "start", "step": state.step, "total": state.total, "per_epoch": batches.per_epoch, "resumed": resume is not None}
@@ -103,7 +101,7 @@ def learn(
         last = state.step >= course.last
         if state.step % pace.log == 0 or last:
             yield _step_row(state, course, batches, recipe)
-        if validate is not None and (state.step in marks or last):
+        if validate is not None and (last or _is_mark(state, recipe.get("evals", 10))):
             yield _evaluate(state, course, players, validate, recipe, machine)
         if deadline is not None and state.step % pace.guard == 0:
             _guard(state, course, deadline, pace, machine)
@@ -189,6 +187,11 @@ def _step_row(state: State, course: Course, batches: Batches, recipe: Recipe) ->
     }
 
 
+def _is_mark(state: State, evals: int) -> bool:
+    """Whether a look is due: `evals` of them at even distances up to the planned end, and as far apart beyond it."""
+    return state.step == round(state.total * round(state.step * evals / state.total) / evals)
+
+
 def _evaluate(state: State, course: Course, players: Players, validate: Validate, recipe: Recipe, machine: Machine) -> Event:
     """Score the judged networks on validation; remember the best; end early when patience is over."""
     score, numbers = machine.agree(validate(players.judged()) if machine.is_first else None)
@@ -243,18 +246,15 @@ def restore(found: Checkpoint, players: Players) -> State:
 class Pace:
     """When to log, to look at the clock and to save: never part of what is learned."""
 
-    def __init__(self, recipe: Recipe, total: int) -> None:
+    def __init__(self, recipe: Recipe, total: int, step: int) -> None:
         self.log = max(1, min(50, total // 40))
         self.guard = max(1, min(50, total // 40))
         self.every = recipe.checkpoint
         self.began = self.last = time.monotonic()
-        self.first: int | None = None
-        self.looks: list[tuple[int, float]] = []
+        self.looks = [(step, self.began)]
 
     def due(self, step: int) -> bool:
         """Every so many steps when told, else about every 30 seconds."""
-        if self.first is None:
-            self.first = step - 1
         return step % self.every == 0 if self.every else time.monotonic() - self.last > 30
 
     def saved(self) -> None:
@@ -264,7 +264,7 @@ class Pace:
         """Mean wall-clock of a step in the later half of those so far, everything included."""
         now = time.monotonic()
         self.looks.append((step, now))
-        before, then = self.looks[len(self.looks) // 2 - 1] if len(self.looks) > 1 else (self.first or 0, self.began)
+        before, then = self.looks[(len(self.looks) - 1) // 2]
         return (now - then) / max(1, step - before)
 
 

@@ -37,7 +37,7 @@ class Along(Vary):
         self.shift, self.quarter, self.mosaic = recipe.shift or 0.0, bool(recipe.quarter), recipe.mosaic or 0.0
         self.draws = [
             Draw.FLIP, Draw.DOWN, Draw.RIGHT, Draw.ROTATE, Draw.SCALE, Draw.QUARTER,
-            *self._looks(),
+            *self.looks,
             *([Draw.ERASE_DOWN, Draw.ERASE_RIGHT] if self.hole else []),
             *([Draw.MOSAIC, Draw.CUT_DOWN, Draw.CUT_RIGHT, Draw.TILE] if self.mosaic else []),
             *([Draw.MIX_SHARE] if self.tables else []),

@@ -70,10 +70,16 @@ class Vary:
         self.margin = round((recipe.shift or 0.0) * views.size)
         self.hole = round((recipe.erase or 0.0) * views.size)
         self.tables = {name: _beta(alpha) for name, alpha in (("mixup", recipe.mixup), ("cutmix", recipe.cutmix)) if alpha}
+        # The draws of what changes values and moves nothing.
+        self.looks = [
+            *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
+            *([Draw.GAMMA] if self.gamma else []),
+            *([Draw.NOISE] if self.noise else []),
+        ]
         self.draws = [
             *([Draw.DOWN, Draw.RIGHT] if self.margin else []),
             *([Draw.ROTATE, Draw.SCALE] if self.rotate or self.scale or self.trivial else []),
-            *self._looks(),
+            *self.looks,
             *([Draw.OPERATION, Draw.STRENGTH, Draw.SIGN] if self.trivial else []),
             *([Draw.ERASE_DOWN, Draw.ERASE_RIGHT] if self.hole else []),
             *([Draw.MIX_KIND, Draw.MIX_SHARE, Draw.CUT_DOWN, Draw.CUT_RIGHT] if self.tables else []),
@@ -93,7 +99,7 @@ class Vary:
         """
         draws = dict(zip(self.draws, chance.uniform(self.seed, epoch, index, self.draws), strict=True)) if self.draws else {}
         frames = self._place(frames, index, epoch, draws)
-        if self.rotate or self.scale or self._looks() or self.trivial:
+        if self.rotate or self.scale or self.looks or self.trivial:
             pictures = self._warp(frames.permute(0, 3, 1, 2).float(), draws)
             pictures = self._recolour(pictures, draws, index, epoch)
             if self.hole:
@@ -151,26 +157,19 @@ class Vary:
         grid = F.affine_grid(theta.index_select(0, where)[:, :2], list(some.shape), align_corners=False)
         return pictures.index_copy(0, where, F.grid_sample(some, grid, mode="bilinear", padding_mode="reflection", align_corners=False))
 
-    def _looks(self) -> list[Draw]:
-        """The draws of what changes values and moves nothing."""
-        return [
-            *([Draw.BRIGHTNESS, Draw.CONTRAST, Draw.SATURATION] if self.colour else []),
-            *([Draw.GAMMA] if self.gamma else []),
-            *([Draw.NOISE] if self.noise else []),
-        ]
-
     def _recolour(self, pictures: torch.Tensor, draws: Draws, index: torch.Tensor, epoch: int) -> torch.Tensor:
         """Gamma, brightness, contrast, saturation and noise, then the colour operations of TrivialAugment; 0–255."""
-        filling = torch.tensor(self.views.filling, dtype=pictures.dtype, device=pictures.device).view(1, -1, 1, 1)
-        shown = (pictures != filling).any(1, keepdim=True) if self.noise else None  # what fills a frame has no grain
+        plain = pictures
         if self.gamma:
             pictures = grain.curved(pictures, draws[Draw.GAMMA], self.gamma)
         if self.colour:
             for which, change in ((Draw.BRIGHTNESS, "brightness"), (Draw.CONTRAST, "contrast"), (Draw.SATURATION, "color")):
                 factor = 1 + (2 * draws[which] - 1) * self.colour
                 pictures = trivial.blend(pictures, trivial.other(pictures, change), factor)
-        if shown is not None:
-            pictures = grain.grained(pictures, shown * draws[Draw.NOISE].view(-1, 1, 1, 1), self.noise, self.seed, epoch, index, Draw.GRAIN)
+        if self.noise:
+            filling = torch.tensor(self.views.filling, dtype=plain.dtype, device=plain.device).view(1, -1, 1, 1)
+            level = (plain != filling).any(1, keepdim=True) * draws[Draw.NOISE].view(-1, 1, 1, 1)  # what fills a frame has no grain
+            pictures = grain.grained(pictures, level, self.noise, self.seed, epoch, index, Draw.GRAIN)
         return trivial.recolour(pictures, *_operation(draws)) if self.trivial else pictures
 
     def _mix(self, pictures: torch.Tensor, truth: Truth, index: torch.Tensor, epoch: int, draws: Draws) -> tuple[torch.Tensor, Truth]:
