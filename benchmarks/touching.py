@@ -19,7 +19,8 @@ from PIL import Image
 from where import prepared
 
 from omma import bundle as bundles
-from omma.answers import _rle
+from omma.answers import _marks, _rle
+from omma.answers.draw import grid
 from omma.answers.instances import Instances
 from omma.data.decode import decode, to_rgb8
 from omma.data.sample import Dataset
@@ -57,28 +58,23 @@ def apart(truth: Instances, found: Instances, pairs: dict[tuple[int, int], int])
     return [bool(hit[a] and hit[b] and best[a] != best[b]) for a, b in pairs]
 
 
-def place(picture: np.ndarray, truth: Instances, found: Instances, pair: tuple[int, int]) -> Image.Image:
-    """A pair, its truth and the answer, side by side."""
+def place(picture: np.ndarray, truth: Instances, found: Instances, pair: tuple[int, int]) -> list[np.ndarray]:
+    """What is around a pair: the picture, the truth, the answer."""
     low, high = truth.boxes[list(pair), :2].min(0), truth.boxes[list(pair), 2:].max(0)
     middle, half = (low + high) / 2, (high - low).max() / 2 + ROOM
     box = tuple(map(int, (*(middle - half), *(middle + half))))
     level = picture.astype(float)
     level = ((level - level.min()) * (255 / max(1.0, np.ptp(level)))).astype(np.uint8)
-    sides = [Image.fromarray(level)] + [Image.fromarray(outlined(level, answer)) for answer in (truth, found)]
-    sheet = Image.new("RGB", (3 * SIDE + 8, SIDE), "white")
-    for at, side in enumerate(sides):
-        sheet.paste(side.crop(box).resize((SIDE, SIDE), Image.Resampling.NEAREST), (at * (SIDE + 4), 0))
-    return sheet
+    return [np.asarray(Image.fromarray(side).crop(box)) for side in (level, outlined(level, truth), outlined(level, found))]
 
 
 def outlined(picture: np.ndarray, answer: Instances) -> np.ndarray:
-    """The picture with the border of each object in a colour that differs from its neighbours'."""
+    """The picture with the border of each object, in colours that take turns."""
     shown = picture.copy()
-    colours = itertools.cycle([(230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (213, 94, 0), (204, 121, 167)])
+    colours = itertools.cycle(_marks.palette("abcdefg").values())
     for text, colour in zip(answer.counts, colours, strict=False):
-        mask = np.pad(_rle.decode(text, answer.height, answer.width), 1)
-        inner = mask[:-2, 1:-1] & mask[2:, 1:-1] & mask[1:-1, :-2] & mask[1:-1, 2:]
-        shown[mask[1:-1, 1:-1] & ~inner] = colour
+        mask = _rle.decode(text, answer.height, answer.width)
+        shown[mask & _marks._edges(mask.view(np.uint8), 1)] = colour
     return shown
 
 
@@ -110,11 +106,8 @@ def draw(dataset: Dataset, bundle: bundles.Bundle, out: str) -> None:
     pairs = [touching(truth) for truth in truths]
     kept = [apart(*three) for three in zip(truths, found, pairs, strict=True)]
     ten = chosen(pairs)
-    sheet = Image.new("RGB", (2 * (3 * SIDE + 8) + 24, 5 * (SIDE + 8)), "white")
-    for at, (which, pair) in enumerate(ten):
-        part = place(to_rgb8(decode(samples[which].path)), truths[which], found[which], pair)
-        sheet.paste(part, ((at % 2) * (part.width + 24), (at // 2) * (SIDE + 8)))
-    sheet.save(out)
+    cells = [side for at, pair in ten for side in place(to_rgb8(decode(samples[at].path)), truths[at], found[at], pair)]
+    Image.fromarray(grid(cells, ["picture", "truth", "answer"] * len(ten), side=SIDE, columns=6)).save(out)
     of_ten = sum(kept[which][list(pairs[which]).index(pair)] for which, pair in ten)
     row = {"pictures": len(samples), "pairs that touch": sum(map(len, pairs)), "kept apart": sum(map(sum, kept)), "of the ten": of_ten}
     report("touching", [row], picture=out)
