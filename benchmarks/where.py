@@ -42,7 +42,8 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
     "ph2": ("ph2-skin-lesions.zip", ("dice", "mIoU"), 5),
     "drive": ("drive-train.zip", ("dice", "pixel_auc"), 4),
 }
-# What was chosen on folds of the training parts; settings of the command line come after.
+# What was chosen on parts of the training parts that were held out (of PH² and DRIVE, which are scored whole by folds, on a fifth that is
+# scored later, too); settings of the command line come after.
 CHOSEN = {
     "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128", "balance=pictures"],
     "camvid": ["model=unet", "size=384", "fit=squash", "batch=8", "widths=16-32-64-128-256"],
