@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from omma.errors import OmmaError
+from omma.models.anchor_free import losses
 from omma.models.making import build, settings_of
 from omma.parts.suppress import FLOOR
 
@@ -114,6 +115,18 @@ def test_empty_pictures_weigh_as_others_do():
     net, pictures = small().eval(), torch.randn(2, 3, SIZE, SIZE)
     empty = net(pictures, HOSTILE["none at all"])
     assert empty["box"] == 0 and 0 < empty["class"] < 10 * net(pictures, TWO)["class"] + 10
+
+
+def test_what_is_known_does_not_outweigh_what_is_not():
+    """As a detector begins, and with the one point that learns an object among thousands that know there is none."""
+    logits = torch.full((1, 2000, 3), -4.0, requires_grad=True)
+    points = torch.arange(2000)[:, None] * torch.tensor([8.0, 0.0])
+    boxes = torch.cat([points - 4, points + 4], 1)[None]
+    wanted = truth([[[4004, -4, 4012, 4]]], [[1]])
+    losses(logits, boxes, points, torch.full((2000,), 8.0), wanted)["class"].backward()
+    learns = logits.grad[0] < 0
+    assert learns.nonzero().tolist() == [[501, 1]]
+    assert -logits.grad[0, learns].sum() > 10 * logits.grad[0, ~learns].sum()
 
 
 def test_points_in_ignored_objects_learn_nothing():
