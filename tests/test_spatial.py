@@ -272,7 +272,50 @@ def detections():
 )
 def test_the_threshold_serves_the_goal(goal, threshold):
     tensors, truth = detections()
-    assert Boxes.fit(tensors, truth, ["cell"], goal)["threshold"] == pytest.approx([threshold], abs=1e-4)
+    assert torch.equal(shown(tensors, Boxes.fit(tensors, truth, ["cell"], goal)), tensors["probabilities"] > threshold)
+
+
+def shown(tensors, point):
+    return Boxes.operate(tensors, point)["probabilities"].double() >= torch.tensor(point["threshold"])[tensors["classes"]]
+
+
+def test_stated_probabilities_become_shares_that_are_right():
+    """What is right as often as the square of its odds says; objects far apart, so that each answer is judged alone."""
+    count, classes = 4000, 2
+    rng = torch.Generator().manual_seed(0)
+    said = torch.rand(1, count, generator=rng).sort(descending=True).values
+    right = (2 * (said / (1 - said)).log() + 0.5).sigmoid()
+    hit = torch.rand(1, count, generator=rng) < right
+    corner = torch.arange(count)[:, None] * torch.tensor([20.0, 0, 20, 0])
+    boxes = (corner + torch.tensor([0.0, 0, 10, 10]))[None]
+    kinds = torch.arange(count)[None] % classes
+    tensors = {"boxes": boxes, "probabilities": said, "classes": kinds}
+    truth = {"boxes": boxes, "classes": torch.where(hit, kinds, -1), "ignored": torch.zeros(1, count, dtype=torch.bool)}
+    point = Boxes.fit(tensors, truth, ["a", "b"])
+    told = Boxes.operate(tensors, point)["probabilities"]
+    assert point["log_odds"] == pytest.approx([2, 0.5], abs=0.2)
+    assert (told - right).abs().max() < 0.05 < (said - right).abs().max()
+    assert (told.diff() <= 0).all(), "no order changes"
+
+
+def test_a_few_objects_make_nobody_certain():
+    from omma.answers.operating import log_odds_line, moved
+
+    few, line = torch.tensor([0.9, 0.8, 0.7]), log_odds_line(torch.tensor([0.9, 0.8, 0.7]), torch.ones(3, dtype=torch.bool))
+    assert (few < moved(few, line)).all() and moved(few, line).max() < 0.99
+    assert log_odds_line(torch.zeros(0), torch.zeros(0, dtype=torch.bool)) == [1, 0]
+    backwards = log_odds_line(torch.linspace(0.1, 0.9, 50), torch.arange(50) < 25)
+    assert backwards[0] > 0, "more probable stays more probable"
+
+
+def test_unused_rows_stay_unused_and_faint_ones_keep_their_order():
+    tensors, _ = detections()
+    faint = tensors | {"probabilities": torch.tensor([[0.5, 0.02, 0.0015, 0.001, 0.0]])}
+    told = Boxes.operate(faint, {"log_odds": [4.0, 0.3]})["probabilities"]
+    answer = Detect(["cell"]).decode(tensors | {"probabilities": told, "extent": torch.tensor([[64, 64]])})[0].settle({"threshold": 0.0})
+    stated = [row["probability"] for row in answer.json()["boxes"]]
+    assert told[0, 4] == 0 and len(stated) == 4 and stated == sorted(set(stated), reverse=True)
+    assert Boxes.operate(faint, {"threshold": [0.5]}) is faint, "a bundle of before"
 
 
 def test_each_class_has_a_threshold_of_its_own():
@@ -280,7 +323,11 @@ def test_each_class_has_a_threshold_of_its_own():
     tensors["classes"][0, 2:], truth["classes"][0, 2], truth["classes"][0, 4] = 1, 1, -1
     # The rare one is right at 0.4, wrong at 0.5 and 0.3.
     names = ["cell", "platelet", "nowhere"]
-    assert Boxes.fit(tensors, truth, names)["threshold"] == pytest.approx([0.3, 0.35, 0.35], abs=1e-4)
+    point = Boxes.fit(tensors, truth, names)
+    wanted = tensors["probabilities"] > torch.tensor([0.3, 0.35])[tensors["classes"]]
+    assert torch.equal(shown(tensors, point), wanted) and len(point["threshold"]) == 3
+    seldom = tensors | {"classes": tensors["classes"] * 0 + 2}
+    assert torch.equal(shown(seldom, point), tensors["probabilities"] > 0.35), "a class that is nowhere takes what suits all"
     answer = Detect(names).decode(tensors | {"extent": torch.tensor([[64, 64]])})[0].settle({"threshold": [0.7, 0.45, 0.0]})
     assert [(row["label"], round(row["probability"], 1)) for row in answer.json()["boxes"]] == [("cell", 0.9), ("platelet", 0.5)]
     told = answer.keep(np.array([0, 2]))

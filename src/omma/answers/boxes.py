@@ -91,7 +91,7 @@ class Boxes(Placed):
     def _row(self, place: int) -> dict[str, Any]:
         row: dict[str, Any] = {"label": self.labels[place]}
         if self.probabilities is not None:
-            row["probability"] = round(float(self.probabilities[place]), 6)
+            row["probability"] = float(f"{self.probabilities[place]:.6g}")  # of faint ones, too, the order is told
         row["box"] = [round(float(value), 3) + 0.0 for value in self.boxes[place]]
         return row | ({"ignored": True} if self.ignored is not None and self.ignored[place] else {})
 
@@ -230,13 +230,25 @@ class Boxes(Placed):
 
     @classmethod
     def fit(cls, tensors: dict[str, torch.Tensor], truth: Truth, names: Sequence[str], goal: str = "") -> dict[str, Any]:
-        """For each class the probability from which on objects are shown: best F1 at an IoU of 0.5, or what the goal asks.
+        """What makes of a stated probability the share of such objects that are right; from which on those of each class are shown.
 
-        A class that validation does not have is shown from the threshold of all classes together.
+        The former is one slope and one offset of log-odds for all classes (Platt 1999): no order changes, and no AP. Shown is what gives
+        the best F1 at an IoU of 0.5, or what the goal asks; a class that validation does not have takes the threshold of all.
         """
         from omma.answers._fitting import judged
+        from omma.answers.operating import log_odds_line, moved
 
-        return {"threshold": judged(tensors, truth, len(names)).thresholds(goal)}
+        found = judged(tensors, truth, len(names))
+        line = log_odds_line(found.share, found.hit)
+        return {"log_odds": line, "threshold": replace(found, share=moved(found.share, line)).thresholds(goal)}
+
+    @classmethod
+    def operate(cls, tensors: dict[str, torch.Tensor], point: dict[str, Any]) -> dict[str, torch.Tensor]:
+        """Probabilities as they were found right on validation; unused rows stay 0."""
+        from omma.answers.operating import moved
+
+        line = point.get("log_odds")
+        return tensors | {"probabilities": moved(tensors["probabilities"], line)} if line else tensors
 
     @classmethod
     def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from omma.errors import OmmaError
 from omma.words import say
+
+_SURE = 1e-6  # nothing is stated to be less probable, or more
+_STEEPEST = math.log(10)
 
 
 def temperature(logits: torch.Tensor, target: torch.Tensor) -> float:
@@ -31,6 +38,40 @@ def _search(loss, low: float = 0.05, high: float = 20.0) -> float:
         left, right = b - golden * (b - a), a + golden * (b - a)
         a, b = (a, right) if loss(1 / left) <= loss(1 / right) else (left, b)
     return round(2 / (a + b), 6)
+
+
+def log_odds_line(share: torch.Tensor, right: torch.Tensor) -> list[float]:
+    """Slope and offset that log-odds of (N,) stated probabilities need to be those of being right ((N,) bool; Platt 1999).
+
+    The least log-loss, where a slope of 1 and an offset of 0 have the weight of one observation: a few objects that are all right make
+    nobody certain. The slope is above 0, so that no order changes.
+    """
+    from scipy.optimize import minimize
+
+    said, truth = _log_odds(share.double()).numpy(), right.double().numpy()
+
+    def loss(line: np.ndarray) -> float:
+        odds = math.exp(line[0]) * said + line[1]
+        return float((np.logaddexp(0, odds) - truth * odds).sum() + (line**2).sum() / 2)
+
+    steepness, offset = minimize(loss, np.zeros(2), bounds=[(-_STEEPEST, _STEEPEST), (None, None)]).x
+    return [round(math.exp(steepness), 6), round(float(offset), 6)]
+
+
+def moved(share: torch.Tensor, line: Sequence[float]) -> torch.Tensor:
+    """Probabilities of any shape with their log-odds moved along `log_odds_line`; 0 stays 0."""
+    slope, offset = line
+    return torch.where(share > 0, (_log_odds(share) * slope + offset).sigmoid(), torch.zeros_like(share))
+
+
+def _told(threshold: float) -> float:
+    """Six digits, wherever they begin: a threshold of 2e-7 is not 0."""
+    return float(f"{threshold:.6g}")
+
+
+def _log_odds(share: torch.Tensor) -> torch.Tensor:
+    share = share.clamp(_SURE, 1 - _SURE)
+    return (share / (1 - share)).log()
 
 
 def reject_level(shares: torch.Tensor, target: torch.Tensor) -> float:
@@ -60,7 +101,7 @@ def _best_f1(share: torch.Tensor, truth: torch.Tensor) -> float:
     last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
     best = int(torch.where(last, f1, -1).argmax())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
-    return round(float((share[best] + below) / 2), 6)
+    return _told(float((share[best] + below) / 2))
 
 
 def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> float:
@@ -88,7 +129,7 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
     else:
         best = int(torch.where(last, 2 * hits / (shown + total), -1).argmax())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
-    return round(float((share[best] + below) / 2), 6)
+    return _told(float((share[best] + below) / 2))
 
 
 def parse_goal(goal: str) -> tuple[str, float]:
