@@ -12,6 +12,11 @@ if TYPE_CHECKING:
     from omma.data.views import Views
 
 
+def six(value: float) -> float:
+    """Six significant digits, wherever they begin: 2e-7 is not 0, and faint probabilities keep their order."""
+    return float(f"{value:.6g}")
+
+
 class Answer:
     """One answer about one picture.
 

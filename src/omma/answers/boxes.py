@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from omma.answers.answer import Answer
+from omma.answers.answer import Answer, six
 from omma.answers.placed import Corners, Move, Placed, Truth
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Boxes(Placed):
     def _row(self, place: int) -> dict[str, Any]:
         row: dict[str, Any] = {"label": self.labels[place]}
         if self.probabilities is not None:
-            row["probability"] = float(f"{self.probabilities[place]:.6g}")  # of faint ones, too, the order is told
+            row["probability"] = six(self.probabilities[place])
         row["box"] = [round(float(value), 3) + 0.0 for value in self.boxes[place]]
         return row | ({"ignored": True} if self.ignored is not None and self.ignored[place] else {})
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from omma.answers.answer import Answer
+from omma.answers.answer import Answer, six
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,9 +31,9 @@ class Numbers(Answer):
     kind: ClassVar[str] = "numbers"
 
     def json(self) -> dict[str, Any]:
-        row: dict[str, Any] = {"numbers": {name: float(f"{value:.6g}") for name, value in self.numbers.items()}}
+        row: dict[str, Any] = {"numbers": {name: six(value) for name, value in self.numbers.items()}}
         if self.spread is not None:
-            row["spread"] = {name: float(f"{value:.6g}") for name, value in self.spread.items()}
+            row["spread"] = {name: six(value) for name, value in self.spread.items()}
         return row
 
     @classmethod

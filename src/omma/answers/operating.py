@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from omma.answers.answer import six
 from omma.errors import OmmaError
 from omma.words import say
 
@@ -64,11 +65,6 @@ def moved(share: torch.Tensor, line: Sequence[float]) -> torch.Tensor:
     return torch.where(share > 0, (_log_odds(share) * slope + offset).sigmoid(), torch.zeros_like(share))
 
 
-def _told(threshold: float) -> float:
-    """Six digits, wherever they begin: a threshold of 2e-7 is not 0."""
-    return float(f"{threshold:.6g}")
-
-
 def _log_odds(share: torch.Tensor) -> torch.Tensor:
     share = share.clamp(_SURE, 1 - _SURE)
     return (share / (1 - share)).log()
@@ -87,25 +83,14 @@ def reject_level(shares: torch.Tensor, target: torch.Tensor) -> float:
 
 
 def best_thresholds(shares: torch.Tensor, target: torch.Tensor) -> list[float]:
-    """For each of C classes the threshold of best F1; halfway to the next lower probability, so that rounding does not tip it."""
-    return [_best_f1(shares[:, c], target[:, c] > 0.5) for c in range(shares.shape[1])]
-
-
-def _best_f1(share: torch.Tensor, truth: torch.Tensor) -> float:
-    if truth.all() or not truth.any():
-        return 0.5
-    share, order = share.sort(descending=True)
-    hits = truth[order].double().cumsum(0)
-    f1 = 2 * hits / (torch.arange(1, len(share) + 1) + truth.sum())
-    # Only the last of several equal probabilities is a place where a threshold can cut.
-    last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
-    best = int(torch.where(last, f1, -1).argmax())
-    below = share[best + 1] if best + 1 < len(share) else share[best] * 0
-    return _told(float((share[best] + below) / 2))
+    """For each of C classes the threshold of best F1; 0.5 where all or none of the samples have it."""
+    return [0.5 if row.all() else threshold_for(share, row) for share, row in zip(shares.T, target.T > 0.5, strict=True)]
 
 
 def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> float:
     """The probability from which on something is shown: best F1, or the highest that keeps what a person asked for.
+
+    Halfway to the next lower one, so that rounding does not tip it.
 
     Args:
         share: (N,) probabilities of what might be shown.
@@ -129,7 +114,7 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
     else:
         best = int(torch.where(last, 2 * hits / (shown + total), -1).argmax())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
-    return _told(float((share[best] + below) / 2))
+    return six(float((share[best] + below) / 2))
 
 
 def parse_goal(goal: str) -> tuple[str, float]:

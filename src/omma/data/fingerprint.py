@@ -72,6 +72,11 @@ class Fingerprint:
     measured: int
 
     @property
+    def train(self) -> int:
+        """Samples to learn from; before a split, all."""
+        return self.splits.get("train", self.count)
+
+    @property
     def looks_like_digits(self) -> bool:
         """Whether mirroring would change what a picture means: grey pictures whose classes are the ten digits or letters."""
         names = {name for counts in self.class_counts.values() for name in counts}

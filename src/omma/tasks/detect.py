@@ -36,8 +36,8 @@ class Detect(Task):
 
         # From scratch on BCCD and raccoon: this rate, without a mosaic; SGD stays behind. Many small steps rather than few large ones.
         model = "anchor-free-small" if recipe.preset == "fast" else "anchor-free"
-        train = fingerprint.splits.get("train", fingerprint.count)
-        rate, dials = 2e-3, {"warmup": 0.15, "shift": 0.15, "batch": min(max(1, train), 4) if train < 1000 else 8 if train < 4000 else 16}
+        batch = 4 if fingerprint.train < 1000 else 8 if fingerprint.train < 4000 else 16
+        rate, dials = 2e-3, {"warmup": 0.15, "shift": 0.15, "batch": batch}
         if str(recipe.model).startswith("transformers/"):  # gently, from published weights; not measured here
             rate, dials = 2e-4, dials | {"weight_decay": 1e-4, "clip": 0.1}
         return plan_places(fingerprint, recipe, model, scratch="adamw", rates={"adamw": rate}, blends=True, **dials)

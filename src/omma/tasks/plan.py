@@ -41,7 +41,7 @@ def plan_pictures(fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
     """Size, channels, network, rates and views by rule, from how large, how many and how grey the pictures are."""
     width, height = fingerprint.width[0], fingerprint.height[0]
     small = max(width, height) <= SMALL
-    train = fingerprint.splits.get("train", fingerprint.count)
+    train = fingerprint.train
     recipe.put("preset", **PRESETS[recipe.preset])
     recipe.put("plan", channels=1 if fingerprint.channels == 1 else 3)
     if recipe.model is None:
@@ -120,7 +120,6 @@ def plan_places(
     """
     # From scratch with Muon: AP_nuclei_50 0.77 after 300 steps on DSB2018 (AdamW 0.37), mIoU 0.42 after 200 on CamVid (0.31).
     width, height = fingerprint.width[0], fingerprint.height[0]
-    train = fingerprint.splits.get("train", fingerprint.count)
     recipe.put("preset", budget=PLACED_BUDGETS[recipe.preset])
     recipe.put("plan", model=model, channels=1 if fingerprint.channels == 1 else 3)
     side = max(width, height)
@@ -129,14 +128,15 @@ def plan_places(
     ours = "/" not in str(recipe.model) and recipe.pretrained == "no"
     recipe.put("plan", optimizer=recipe.optimizer or (scratch if ours else "adamw"))
     values: dict[str, Any] = {
-        "batch": min(16, max(1, train)), "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
+        "batch": 16, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 10.0,
         "balance": "none", "ema": 0.0, "dropout": 0.0, "flip": True, "shift": 0.1, "rotate": 0.0, "scale": 0.3, "colour": 0.2, "erase": 0.0,
         "mosaic": 0.0, "quarter": False, "mixup": 0.0,
     } | RATES[str(recipe.optimizer)]  # fmt: skip
     optimizer = str(recipe.optimizer)
     values["rate"] = {"muon": 0.03, **(rates or {})}.get(optimizer, values["rate"])
-    own = {key: value for key, value in dials.items() if optimizer == "adamw" or key != "weight_decay"}
-    recipe.put("plan", **values | own)
+    values |= {key: value for key, value in dials.items() if optimizer == "adamw" or key != "weight_decay"}
+    values["batch"] = min(values["batch"], max(1, fingerprint.train))
+    recipe.put("plan", **values)
     # What blends pictures, or makes them smaller on the way, has no meaning for maps of truth; whoever asked for it is warned.
     recipe.tta, recipe.trivial, recipe.cutmix, recipe.progressive = "none", False, 0.0, 0.0
     if not blends:

@@ -37,7 +37,7 @@ class Segment(Task):
         model = "unet" if recipe.preset == "best" else "unet-small"
         dials: dict[str, Any] = {}
         if str(recipe.model or model).startswith("unet") and recipe.pretrained == "no":
-            dials["batch"] = 4 if fingerprint.splits.get("train", fingerprint.count) < FEW else 8
+            dials["batch"] = 4 if fingerprint.train < FEW else 8
         return plan_places(fingerprint, recipe, model, **dials)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
