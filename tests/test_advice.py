@@ -77,6 +77,7 @@ def test_groups_torn_by_given_parts_are_told():
         (["val=0", "early_stop=3"], "early_stop"),
         (["loss=nll", "label_smoothing=0.1"], "label_smoothing"),
         (["loss=nll", "mixup=0.2"], "mixup"),
+        (["fit=pad", "balance=pictures"], "balance"),
     ],
 )
 def test_a_setting_that_is_ignored_warns(words, key):

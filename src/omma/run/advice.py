@@ -61,7 +61,8 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         **dict.fromkeys(STILL if placed else MOVED, f"task={recipe.task}"),
         **({"mixup": False} if placed and answer.blends else {}),
         "overlap": recipe.fit != "windows" and f"fit={recipe.fit}",
-        "balance": recipe.balance == "weights" and "class_weights" not in weighed and f"task={recipe.task}",
+        "balance": (recipe.balance == "weights" and "class_weights" not in weighed and f"task={recipe.task}")
+        or (recipe.balance == "pictures" and recipe.fit != "windows" and f"fit={recipe.fit}"),
     }
     # A recipe file repeats every setting, used or not: only what was said aloud is answered.
     for key, reason in reasons.items():

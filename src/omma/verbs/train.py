@@ -33,7 +33,7 @@ def train(
     Args:
         data: a folder, a table, an archive, or a source's name such as digits or cifar10.
         settings: any setting as key=value, of the recipe, the task (task.key=value) or the model (model.key=value).
-        task: what to learn: classify, multilabel, regress; sniffed from the data.
+        task: what to learn: classify, multilabel, regress, detect, segment or instances; sniffed from the data.
         model: the network: quick, resnet20, timm/resnet50, torchvision/alexnet ….
         preset: fast, balanced or best.
         budget: 10min, 20 epochs or 3000 steps.
