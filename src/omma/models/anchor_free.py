@@ -169,7 +169,7 @@ def losses(
 
 def build(
     name: str, *, channels: int, size: int, outputs: int, backbone: str = "own", width: int = 0, norm: str = "batch", finest: int = 8,
-    most: int = 100, overlap: float = 0.6,
+    most: int = 100, overlap: float = 0.45,
 ) -> AnchorFree:  # fmt: skip
     """`anchor-free` or `anchor-free-small`.
 
@@ -180,7 +180,8 @@ def build(
         norm: `batch` or `group`.
         finest: stride of the finest level, 8, or 4 where objects are under 12 pixels.
         most: detections a picture, at most.
-        overlap: see `AnchorFree`.
+        overlap: see `AnchorFree`. Of held-out blood cells 0.3 to 0.6 find as many; boxes of large animals lie loosely and come twice above
+            0.5 (raccoon, AP50 0.84 at 0.4, 0.80 at 0.6).
 
     Raises:
         OmmaError: a setting out of range, or pictures too small.
