@@ -104,6 +104,7 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
         return 0.5
     share, order = share.double().sort(descending=True)
     hits, shown = truth[order].double().cumsum(0), torch.arange(1, len(share) + 1)
+    # Only the last of several equal probabilities is a place where a threshold can cut.
     last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
     if kind == "recall":
         enough = last & (hits / total >= level)
