@@ -11,7 +11,7 @@ class Size:
     """One network of `transformers`.
 
     Args:
-        family: of the library's classes: `DFine` (Peng et al. 2024) or `RTDetrV2` (Lv et al. 2024).
+        family: of the library's classes: `DFine` (Peng et al. 2024), `RTDetrV2` (Lv et al. 2024) or `RfDetr` (Robinson et al. 2025).
         weights: the repository of its published weights on Hugging Face, a `model.safetensors` in it.
         body: settings of its trunk where they differ from the library's own.
         rest: settings of all that follows.
@@ -38,10 +38,21 @@ def _basic(depths: list[int]) -> dict[str, Any]:
     return {"hidden_sizes": [64, 128, 256, 512], "depths": depths, "layer_type": "basic"}
 
 
+def _rf(size: str, side: int, layers: int) -> Size:
+    """RF-DETR: a DINOv2 small in 2×2 windows of patches of 16 pixels (frames of 32, 64 …), positions for frames of `side`, a decoder."""
+    body = {
+        "hidden_size": 384, "num_attention_heads": 6, "num_hidden_layers": 12, "out_indices": [3, 6, 9, 12], "patch_size": 16,
+        "num_windows": 2, "image_size": side, "use_mask_token": False,
+    }  # fmt: skip
+    # Its authors train without dropout, unlike the library; what stands for masked patches is only for learning without labels.
+    return Size("RfDetr", f"Roboflow/rf-detr-{size}", body, {"decoder_layers": layers, "decoder_n_points": 2, "dropout": 0.0})
+
+
 _B0 = _hgnet((16, 16), [16, 32, 64, 128], [64, 256, 512, 1024], [1, 1, 2, 1], 3, True)
 _POINTS = {"decoder_n_points": [3, 6, 3]}
 
 # D-FINE medium: of its weights those that saw Objects365 first are the ones whose card was found to state a licence.
+# RF-DETR: its XL and 2XL are published under another licence, and its base was followed by medium.
 SIZES: dict[str, Size] = {
     "transformers/dfine-nano": Size(
         "DFine", "ustc-community/dfine-nano-coco", _B0 | {"out_indices": [3, 4]},
@@ -81,4 +92,8 @@ SIZES: dict[str, Size] = {
         "RTDetrV2", "PekingU/rtdetr_v2_r101vd", {"depths": [3, 4, 23, 3]},
         {"encoder_hidden_dim": 384, "encoder_ffn_dim": 2048, "decoder_in_channels": [384, 384, 384]},
     ),
+    "transformers/rfdetr-nano": _rf("nano", 384, 2),
+    "transformers/rfdetr-small": _rf("small", 512, 3),
+    "transformers/rfdetr-medium": _rf("medium", 576, 4),
+    "transformers/rfdetr-large": _rf("large", 704, 4),
 }  # fmt: skip
