@@ -152,6 +152,15 @@ def test_two_trainers_in_one_folder(done):
     first.close()
 
 
+def test_a_later_default_of_the_network_leaves_a_bundle_as_it_is(data, tmp_path, monkeypatch):
+    from omma.models import quick
+
+    done = train(data, *(word for word in WORDS if word != "depth=1"), budget="2 steps", out=str(tmp_path / "run"))
+    monkeypatch.setitem(quick.build.__kwdefaults__, "depth", 1)
+    bundle = omma.open(done.run)
+    assert bundle.card["model_settings"] == {"widths": [4, 8], "depth": 2} and len(bundle.net.groups[0].convs) == 2
+
+
 def test_going_on_from_a_model_keeps_the_rows_of_known_classes(done, tmp_path):
     three = write(tmp_path / "three.npz", classes=("a", "b", "c"))
     more = train(three, budget="4 steps", from_=str(done.run), out=str(tmp_path / "run"))

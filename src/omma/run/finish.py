@@ -12,7 +12,7 @@ import torch
 from omma.bundle import Bundle, versions
 from omma.engine.machine import Machine
 from omma.engine.told import is_placed, told
-from omma.models.making import build
+from omma.models.making import build, settings_of
 from omma.parts.surgery import plan_of
 from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle
@@ -82,7 +82,7 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
     plain = best_nets(run, made)
     card: dict[str, Any] = {
         "model": made.recipe.model,
-        "model_settings": made.recipe.model_settings,
+        "model_settings": settings_of(str(made.recipe.model)) | made.recipe.model_settings,  # a later default changes no answer
         "recipe": made.recipe.json(),
         "fingerprint": facts.fingerprint,
         "origin": made.net.origin,
