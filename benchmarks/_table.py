@@ -1,11 +1,24 @@
-"""What every benchmark script does at its end: print a table, write JSON."""
+"""What every benchmark script does: begin, and at its end print a table and write JSON."""
 
 from __future__ import annotations
 
 import json
 import platform
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from omma.errors import OmmaError
+
+
+def begin(main: Callable[[], None]) -> None:
+    """Run a script; what a person can mend is told in one line, with the exit code of the command line."""
+    try:
+        main()
+    except OmmaError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(error.code) from None
 
 
 def machine() -> dict[str, Any]:

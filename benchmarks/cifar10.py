@@ -14,7 +14,7 @@ import statistics
 import tempfile
 import time
 
-from _table import report
+from _table import begin, report
 
 
 def runs(data: str, seeds: range, keep: str | None, words: list[str], **flags: str) -> list[dict]:
@@ -132,4 +132,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _table import report
+from _table import begin, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -71,4 +71,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -17,7 +17,7 @@ import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from _table import report
+from _table import begin, report
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
@@ -91,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -17,7 +17,7 @@ import statistics
 import subprocess
 import sys
 
-from _table import report
+from _table import begin, report
 
 OURS = """
 import json, sys, time, torch
@@ -112,4 +112,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

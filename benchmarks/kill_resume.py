@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from _table import report
+from _table import begin, report
 
 STEPS, EVERY = 60, 4
 WORDS = {"model": "quick-narrow", "budget": f"{STEPS} steps", "seed": "3"}
@@ -138,4 +138,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -19,7 +19,7 @@ import tracemalloc
 from typing import Any
 
 import numpy as np
-from _table import report
+from _table import begin, report
 
 from omma.answers.boxes import Boxes
 from omma.metrics.bootstrap import interval
@@ -136,4 +136,4 @@ def timed(work: Any) -> tuple[Any, float]:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

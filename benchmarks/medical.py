@@ -13,7 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from _table import report
+from _table import begin, report
 
 SETS = ["busi-ultrasound.zip", "brain-mri-tumor.zip", "pneumoniamnist-imbalanced.npz"]
 
@@ -56,4 +56,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from _table import report
+from _table import begin, report
 
 TOKEN = "benchmark-token-of-enough-length"
 PICTURES, ASKERS = 64, 24
@@ -257,4 +257,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

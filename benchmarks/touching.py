@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from _table import report
+from _table import begin, report
 from PIL import Image
 from where import prepared
 
@@ -114,4 +114,4 @@ def draw(dataset: Dataset, bundle: bundles.Bundle, out: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

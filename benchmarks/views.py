@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from _table import report
+from _table import begin, report
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
@@ -115,4 +115,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)

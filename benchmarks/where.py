@@ -22,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from _table import report
+from _table import begin, report
 
 from omma.answers.mask import VOID, Mask
 from omma.data.decode import decode, to_rgb8
@@ -147,4 +147,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    begin(main)
