@@ -107,6 +107,19 @@ def test_coverage_of_log_loss():
     assert LEAST <= coverage(metric, make, truth) <= MOST
 
 
+@pytest.mark.parametrize("key", ["brier", "log_loss"])
+@pytest.mark.parametrize("others", [0.0, 1e-12, 1e-4])
+@pytest.mark.parametrize("one", [0.2, 0.9])
+def test_one_picture_that_carries_all_the_loss_does_not_blow_the_interval_up(key, others, one):
+    score = bootstrap.interval(classification(["a", "b"])[key], {"loss": np.array([one] + [others] * 39)})
+    assert 0 < score.low < score.value < score.high < min(one, 10 * score.value)
+
+
+def test_an_interval_ends_where_the_score_does():
+    score = bootstrap.interval(classification(["a", "b"])["brier"], {"loss": np.array([1.0, 1.0, 0.0])})
+    assert score.high == 1.0
+
+
 @pytest.mark.parametrize(("count", "slope"), [(1000, 0.6), pytest.param(400, 0.4, marks=pytest.mark.slow)])
 def test_coverage_of_calibration_error(count, slope):
     metric = classification(["a", "b"])["ece"]

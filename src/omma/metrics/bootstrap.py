@@ -5,7 +5,8 @@ the spread of those numbers gives its standard error s. Percentiles of the drawi
 on 100 pictures is covered 85 % of the time), so s is used on the scale where the number is closest to normal:
 
     share      Wilson's interval (1927) at the effective number of pictures v(1 − v)/s² (Korn & Graubard 1998)
-    positive   v · exp(± t s_log), s_log the spread of the logarithms
+    positive   v · exp(± t s/v): the spread of the logarithms, to first order; that of the drawings themselves has no bound where a few
+               pictures carry all of v and some drawings have none of them
     below_one  the same for 1 − v
     distance   ECE: chance only adds to it, in the sample as in the drawings, so what the drawings add is taken off first
     free       v ± t s
@@ -181,7 +182,7 @@ def _score(metric: Metric, values: np.ndarray, carried: float, units: int, count
     freedom = max(2.0, min(units, carried) - 1)
     t, widen = student(freedom), ((freedom + 1) / freedom) ** 0.5
     low, high = INTERVALS[metric.scale](value, draws, t, widen, carried)
-    return Score(value, min(low, value), max(high, value), count)
+    return Score(value, min(low, value), min(max(high, value), metric.most), count)
 
 
 def _share(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
@@ -199,10 +200,9 @@ def wilson(share: float, number: float, z: float) -> tuple[float, float]:
 
 
 def _positive(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
-    draws = draws[draws > 0]
-    if value <= 0 or len(draws) < 2:
+    if value <= 0:
         return value, value
-    factor = float(np.exp(min(t * widen * np.log(draws).std(), 50.0)))
+    factor = float(np.exp(t * widen * draws.std() / value))
     return value / factor, value * factor
 
 
