@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import shutil
 
@@ -10,13 +11,21 @@ import pytest
 import torch
 
 from omma import bundle as bundles
+from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
+from omma.bundle import Bundle, versions
+from omma.data.sample import Dataset, Sample
+from omma.data.views import Views
 from omma.engine.predicting import answered, answers
 from omma.errors import DataError, OmmaError
+from omma.formats import voc
 from omma.formats.format import open_data
+from omma.models.making import build, settings_of
+from omma.recipe import Recipe
 from omma.report.evaluation import evaluate_bundle
+from omma.tasks.detect import Detect
 from omma.tasks.multilabel import Multilabel
 from omma.tasks.regress import Regress
 from omma.verbs.evaluate import evaluate
@@ -118,6 +127,49 @@ def test_changed_data_is_other_data(run, photos, home):
     first = sorted((changed / "green").iterdir())[0]
     first.write_bytes(first.read_bytes() + b"tail")
     assert evaluate(str(run), str(changed)).split == "all"
+
+
+@pytest.fixture
+def boxed(home, tmp_path):
+    """(run folder, VOC folder) of boxes; one picture has no annotation, so the run's split does not name it."""
+    draw, folder = np.random.default_rng(0), tmp_path / "boxes"
+    samples = [Sample(f"p{i:02d}", None, i, Boxes(48, 48, ["a"], np.array([[4.0, 4, 20 + i % 9, 28]]))) for i in range(16)]
+    pictures = [draw.integers(0, 256, (48, 48, 3), dtype=np.uint8) for _ in samples]
+    voc.write(Dataset(samples, ["a"], "detect", folder, "npz", pictures), folder)
+    sorted((folder / "Annotations").glob("*.xml"))[3].unlink()
+    dataset = parts(open_data(str(folder)).labelled())
+    assert len(dataset) == 15
+    task, views = Detect(dataset.names), Views(48, 3, "squash", (0.5,) * 3, (0.25,) * 3)
+    net = build("anchor-free-small", channels=3, size=48, outputs=task.outputs, width=8)
+    settings = settings_of("anchor-free-small") | {"width": 8}
+    card = {"model": "anchor-free-small", "model_settings": settings, "recipe": Recipe().put("plan", task="detect").json()}
+    card["data"] = {"where": str(folder), "format": "voc", "digest": dataset.digest()}
+    Bundle(task, dict(task.nets(net)), views, {}, card | {"versions": versions(), "created": ""}).save(tmp_path / "run" / "bundle")
+    with (tmp_path / "run" / "split.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["id", "split", "group"], *([s.id, s.split, ""] for s in dataset.samples)])
+    return tmp_path / "run", folder
+
+
+def test_a_picture_nobody_labelled_does_not_make_other_data_of_its_own(boxed):
+    found = evaluate(str(boxed[0]))
+    assert found.split == "test" and len(found.samples) == 4 and not any("split" in note for note in found.notes)
+    assert len(evaluate(str(boxed[0]), split="train").samples) == 8
+
+
+def test_own_data_that_has_changed_says_what_differs(boxed):
+    run, folder = boxed
+    gone = sorted((folder / "Annotations").glob("*.xml"))[0]
+    text = gone.read_text("utf-8")
+    gone.unlink()
+    found = evaluate(str(run), str(folder) + "/")
+    assert found.split == "all" and len(found.samples) == 14
+    assert any(gone.stem in note and "learned from" in note for note in found.notes)
+    with pytest.raises(DataError, match=gone.stem):
+        evaluate(str(run), split="test")
+    gone.write_text(text.replace("<xmin>5<", "<xmin>6<"), "utf-8")
+    assert any("labels" in note and "learned from" in note for note in evaluate(str(run)).notes)
+    shutil.copytree(folder, folder.with_name("other"))
+    assert not any("learned from" in note for note in evaluate(str(run), str(folder.with_name("other"))).notes)
 
 
 def test_names_that_do_not_match_are_refused_by_name(run, home):

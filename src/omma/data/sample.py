@@ -150,6 +150,10 @@ class Dataset:
         """Only the samples at these places."""
         return replace(self, samples=[self.samples[i] for i in places])
 
+    def labelled(self) -> Dataset:
+        """Only the samples somebody labelled: what a run learns from, and all that its split and its digest speak of."""
+        return self.choose([i for i, sample in enumerate(self.samples) if sample.truth is not None])
+
     def truths(self) -> list[Answer]:
         """The truth of every sample; every sample must have one."""
         return [sample.truth for sample in self.samples]  # type: ignore[misc]

@@ -244,7 +244,7 @@ def write(dataset: Dataset, path: Path, watch: Watch | None = None) -> list[str]
     boxes = any(isinstance(sample.truth, Boxes) for sample in dataset.samples)
     if boxes:
         lost = _box_table.lost(dataset)
-        dataset = dataset.choose([i for i, sample in enumerate(dataset.samples) if sample.truth is not None])
+        dataset = dataset.labelled()
     if path.suffix.lower() not in _SUFFIXES:
         dataset, path = _copied(dataset, path, watch), path / "labels.csv"
     files = [sample.path.resolve() for sample in dataset.samples if sample.path is not None]

@@ -57,7 +57,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.events = path / "events.jsonl"
+        self.events, self.split = path / "events.jsonl", path / "split.csv"
         self._log: Any = None
         self._lock: Any = None
 
@@ -141,7 +141,7 @@ class RunFolder:
         """Recipe, facts and split, all before step 1."""
         write_text(self.path / "recipe.toml", recipe.toml())
         write_text(self.path / "recipe.json", json.dumps({"recipe": recipe.json(), "facts": asdict(facts)}, ensure_ascii=False, indent=1))
-        with (self.path / "split.csv").open("w", encoding="utf-8", newline="") as file:
+        with self.split.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["id", "split", "group"])
             rows.writerows([s.id, s.split, s.group or ""] for s in dataset.samples)
@@ -153,23 +153,24 @@ class RunFolder:
 
     def splits(self) -> dict[str, str]:
         """id → split as this run used it."""
-        with (self.path / "split.csv").open(encoding="utf-8", newline="") as file:
+        with self.split.open(encoding="utf-8", newline="") as file:
             return {row["id"]: row["split"] for row in csv.DictReader(file)}
 
     def put_split(self, dataset: Dataset) -> Dataset:
-        """Give a freshly read dataset the parts this run used.
+        """The labelled pictures of a freshly read dataset, in the parts this run used.
 
         Raises:
-            DataError: a picture is new or gone.
+            DataError: a picture is new or gone; nothing was changed.
         """
-        parts = self.splits()
-        ids = {sample.id for sample in dataset.samples}
+        parts, known = self.splits(), dataset.labelled()
+        ids = {sample.id for sample in known.samples}
         if ids != parts.keys():
             odd = sorted(ids ^ parts.keys())
-            raise DataError(say("train.data_changed", count=len(odd), files=", ".join(odd[:5])), dataset.root)
-        for sample in dataset.samples:
+            shown = ", ".join(odd[:5]) + (" …" if len(odd) > 5 else "")
+            raise DataError(say("train.data_changed", count=len(odd), files=shown), dataset.root)
+        for sample in known.samples:
             sample.split = parts[sample.id]
-        return dataset
+        return known
 
     def log(self, event: dict[str, Any]) -> None:
         """One row of the event stream, on disk before the next step."""

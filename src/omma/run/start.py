@@ -50,8 +50,8 @@ def start(
         same_model(recipe, parent)
     if recipe.task is not None:
         dataset = seen_as(dataset, catalog.find("tasks", recipe.task).answer.kind)
-    told(dataset, watch)
-    labelled(dataset)
+    dataset = told(dataset, watch).labelled()
+    learnable(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
@@ -65,13 +65,12 @@ def start(
         return begin(run, dataset, recipe, parent, scene, notes=notes, given=given)
 
 
-def labelled(dataset: Dataset) -> None:
+def learnable(dataset: Dataset) -> None:
     """Refuse what cannot be learned from.
 
     Raises:
         DataError: no labels, or one class only.
     """
-    dataset.samples = [s for s in dataset.samples if s.truth is not None]
     if dataset.task is None or not dataset.samples:
         raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
     told = (str(sample.truth.json()) for sample in dataset.samples if sample.truth is not None)

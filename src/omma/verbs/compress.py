@@ -152,11 +152,10 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     from omma.report.evaluation import fitting
     from omma.verbs.evaluate import own_parts
 
-    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind)
-    dataset.samples = [sample for sample in dataset.samples if sample.truth is not None]
+    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind).labelled()
     fitting(dataset, whole.task)
     recipe = whole.recipe
-    if not own_parts(whole, dataset):
+    if own_parts(whole, dataset):
         dataset = split(dataset, recipe.seed, watch, val=recipe.val, test=recipe.test)
         if dataset.digest() != whole.card.get("data", {}).get("digest"):
             watch.warn(say("compress.other_data"))

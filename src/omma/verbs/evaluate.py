@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +60,8 @@ def evaluate(
     other = bundles.open(compare, place) if compare else None
     where = data or _own_data(model)
     dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch, model.task.answer.kind)
-    own = own_parts(model, dataset)
-    chosen, notes = choose(dataset, split, own)
+    differs = own_parts(model, dataset)
+    chosen, notes = choose(dataset, split, differs, _is_own(model, where))
     evaluation = evaluate_bundle(model, dataset.part(chosen), chosen, watch, other, where)
     evaluation.notes += notes
     if out is not None:
@@ -72,43 +71,56 @@ def evaluate(
     return evaluation
 
 
-def choose(dataset: Dataset, split: str | None, own: bool) -> tuple[str, list[str]]:
+def choose(dataset: Dataset, split: str | None, differs: str = "", named: bool = False) -> tuple[str, list[str]]:
     """Which part is measured, and what a reader must know about it.
+
+    Args:
+        differs: in what this is not the data the model learned from; nothing where it is.
+        named: whether the model's card names it as what it learned from.
 
     Raises:
         DataError: the part does not exist.
     """
     parts = dataset.counts()
-    if split is None and own:
+    if split is None and not differs:
         split = next((part for part in ("test", "val") if parts.get(part)), "all")
     elif split is None:
         split = "test" if parts.get("test") else "all"
     if split != "all" and not parts.get(split):
         shown = ", ".join(f"{part} ({count:,})" for part, count in parts.items()) or "–"
-        raise DataError(say("evaluate.no_part", split=split, parts=shown), dataset.root, say("evaluate.no_part_fix"))
-    if not own:
-        return split, []
+        fix = say("evaluate.no_part_differs_fix", differs=differs) if differs and named else say("evaluate.no_part_fix")
+        raise DataError(say("evaluate.no_part", split=split, parts=shown), dataset.root, fix)
+    if differs:
+        return split, [say("evaluate.differs", differs=differs)] if named else []
     note = {"val": "evaluate.val_chose", "train": "evaluate.seen", "all": "evaluate.seen"}.get(split)
     return split, [say(note)] if note else []
 
 
-def own_parts(model: Bundle, dataset: Dataset) -> bool:
-    """Whether this is the very data the model learned from; if so it gets the parts (and groups) its run used."""
-    table = model.path.parent / "split.csv" if model.path else None
-    if table is None or not table.is_file():
-        return False
-    with table.open(encoding="utf-8", newline="") as file:
-        rows = {row["id"]: row for row in csv.DictReader(file)}
-    if rows.keys() != {sample.id for sample in dataset.samples}:
-        return False
-    before = [(sample.split, sample.group) for sample in dataset.samples]
-    for sample in dataset.samples:
-        sample.split, sample.group = rows[sample.id]["split"] or None, rows[sample.id]["group"] or None
-    if dataset.digest() == model.card.get("data", {}).get("digest"):
-        return True
-    for sample, (part, group) in zip(dataset.samples, before, strict=True):
-        sample.split, sample.group = part, group
-    return False
+def own_parts(model: Bundle, dataset: Dataset) -> str:
+    """Give the very data the model learned from the parts its run used; of other data, left as it is, say what differs.
+
+    Pictures nobody labelled play no part: no run learns from them, and its split does not name them.
+    """
+    from omma.run.folder import RunFolder
+
+    run = RunFolder(model.path.parent) if model.path else None
+    if run is None or not run.split.is_file():
+        return say("evaluate.no_split")
+    before = [sample.split for sample in dataset.samples]
+    try:
+        if run.put_split(dataset).digest() == model.card.get("data", {}).get("digest"):
+            return ""
+    except DataError as error:
+        return error.what
+    for sample, part in zip(dataset.samples, before, strict=True):
+        sample.split = part
+    return say("evaluate.changed")
+
+
+def _is_own(model: Bundle, where: str) -> bool:
+    """Whether this is the place the model's card names as what it learned from."""
+    named = model.card.get("data", {}).get("where")
+    return bool(named) and Path(where).resolve() == Path(named).resolve()
 
 
 def _own_data(model: Bundle) -> str:
