@@ -11,7 +11,10 @@ import numpy as np
 import pytest
 
 import omma
+from omma.answers.boxes import Boxes
+from omma.data.sample import Dataset, Sample
 from omma.errors import DataError, Interrupted, OmmaError
+from omma.formats import voc
 from omma.progress import Watch
 from omma.run import course
 from omma.run.folder import RunFolder
@@ -132,6 +135,55 @@ def test_a_resume_refuses_what_has_changed_naming_both(what, tmp_path, monkeypat
     assert "\n" not in line and {"data": "data", "names": "other", "threads": "threads", "gone": "set.npz", "world": "2"}[what] in line
     if what == "threads":
         train(resume=str(tmp_path / "run"), anyway=True)
+
+
+@pytest.fixture
+def gaps(tmp_path):
+    """A VOC folder of 24 pictures with one or two objects; one picture has no annotation, one object of another no area."""
+    draw, folder = np.random.default_rng(0), tmp_path / "gaps"
+    pictures = [draw.integers(0, 256, (32, 32, 3), dtype=np.uint8) for _ in range(24)]
+    boxes = np.array([[2.0, 2, 12, 14], [16, 8, 30, 30]])
+    truths = [Boxes(32, 32, ["a", "b"][: 1 + i % 2], boxes[: 1 + i % 2]) for i in range(24)]
+    samples = [Sample(f"p{i:02d}", None, i, truth) for i, truth in enumerate(truths)]
+    voc.write(Dataset(samples, ["a", "b"], "detect", folder, "npz", pictures), folder)
+    (folder / "Annotations" / "p03.xml").unlink()
+    odd = folder / "Annotations" / "p05.xml"
+    odd.write_text(odd.read_text("utf-8").replace("<xmax>30", "<xmax>5"), "utf-8")
+    return str(folder)
+
+
+def test_what_is_left_out_is_told_and_the_rest_is_resumed(gaps, tmp_path):
+    lines = []
+
+    class Ear(Watch):
+        def warn(self, line):
+            lines.append(line)
+
+        def say(self, line):
+            lines.append(line)
+
+        def event(self, event):
+            if event["event"] == "eval":
+                os.kill(os.getpid(), 2)
+
+    with pytest.raises(Interrupted):
+        train(gaps, *WORDS, "evals=3", task="multilabel", budget="6 steps", out=str(tmp_path / "run"), watch=Ear())
+    first = next(place for place, line in enumerate(lines) if line.startswith("23 pictures"))
+    refused = next(place for place, line in enumerate(lines) if "p05.xml" in line)
+    unlabelled = next(place for place, line in enumerate(lines) if "label" in line and line.startswith("1 "))
+    assert max(refused, unlabelled) < first and f"omma check {gaps}" in lines[refused] and lines[refused].startswith("1 ")
+    assert train(resume=str(tmp_path / "run")).steps == 6
+
+
+def test_nothing_left_out_is_not_told(data, tmp_path):
+    lines = []
+
+    class Ear(Watch):
+        def warn(self, line):
+            lines.append(line)
+
+    train(data, *WORDS, budget="2 steps", out=str(tmp_path / "run"), watch=Ear())
+    assert not any("left out" in line for line in lines)
 
 
 def test_resume_takes_everything_from_the_run(done):

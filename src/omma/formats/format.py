@@ -181,6 +181,10 @@ def describe(dataset: Dataset) -> list[str]:
     splits = ", ".join(f"{split} {count}" for split, count in kinds.items() if split)
     lines = [say("formats.read", count=len(dataset), format=dataset.format, names=len(dataset.names), splits=splits or "–")]
     if dataset.refused:
-        shown = "; ".join(f"{row.where}: {row.reason}" for row in dataset.refused[:3])
-        lines.append(say("formats.refused", count=len(dataset.refused), shown=shown))
+        lines.append(say("formats.refused", count=len(dataset.refused), shown=some_refused(dataset)))
     return lines + dataset.notes
+
+
+def some_refused(dataset: Dataset) -> str:
+    """The first of what cannot be used, each with its reason."""
+    return "; ".join(f"{row.where}: {row.reason}" for row in dataset.refused[:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import threading
 import time
@@ -23,7 +24,7 @@ from omma.engine.loop import learn
 from omma.engine.machine import Machine
 from omma.engine.measure import times
 from omma.errors import Interrupted, OmmaError
-from omma.formats.format import open_data
+from omma.formats.format import open_data, some_refused
 from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run import advice, finish
@@ -133,7 +134,7 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     if machine.world != facts.world:
         raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
     kind = catalog.find("tasks", recipe.task or "").answer.kind
-    dataset = run.put_split(told(open_data(facts.where, facts.format, watch, kind), watch))
+    dataset = run.put_split(told(open_data(facts.where, facts.format, watch, kind), facts.where, watch))
     dataset.how_split = facts.how_split
     for what, before, now in (
         ("data", facts.data, dataset.digest()),
@@ -229,11 +230,21 @@ def stopping():
             signal.signal(number, handler)
 
 
-def told(dataset: Dataset, watch: Watch) -> Dataset:
-    """The dataset itself; its notes are told."""
+def told(dataset: Dataset, where: str, watch: Watch) -> Dataset:
+    """What a run learns from, the labelled pictures; what is left out is told, and so are the notes.
+
+    Args:
+        where: the data as it was named.
+    """
+    if dataset.refused:
+        count, shown = len(dataset.refused), some_refused(dataset)
+        watch.warn(say("train.left_out", count=count, shown=shown, data=shlex.quote(where)))
     for note in dataset.notes:
         watch.say(note)
-    return dataset
+    known = dataset.labelled()
+    if 0 < len(known) < len(dataset):
+        watch.warn(say("train.unlabelled", count=len(dataset) - len(known)))
+    return known
 
 
 def slug(data: str) -> str:

@@ -50,7 +50,7 @@ def start(
         same_model(recipe, parent)
     if recipe.task is not None:
         dataset = seen_as(dataset, catalog.find("tasks", recipe.task).answer.kind)
-    dataset = told(dataset, watch).labelled()
+    dataset = told(dataset, data, watch)
     learnable(dataset)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)
