@@ -6,18 +6,22 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import omma
 from omma.answers.boxes import Boxes
+from omma.answers.mask import Mask
 from omma.data.sample import Dataset, Sample
 from omma.errors import DataError, Interrupted, OmmaError
 from omma.formats import voc
 from omma.progress import Watch
 from omma.run import course
 from omma.run.folder import RunFolder
+from omma.run.start import learnable
 from omma.run.verdict import verdict
 from omma.verbs.train import train
 
@@ -257,6 +261,53 @@ def test_one_class_is_nothing_to_learn(tmp_path):
         train(str(tmp_path / "one.npz"), budget="2 steps", out=str(tmp_path / "run"))
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("layout", ["labelme", "yolo"])
+@pytest.mark.parametrize("task", [None, "multilabel", "segment", "regress"])
+def test_no_object_is_nothing_to_learn(layout, task, tmp_path):
+    for place in range(4):
+        shade = np.full((16, 16, 3), 50 * place, np.uint8)
+        picture = tmp_path / "set" / ("images" if layout == "yolo" else "") / f"{place}.png"
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(shade).save(picture)
+        empty = {"shapes": [], "imagePath": picture.name, "imageHeight": 16, "imageWidth": 16}
+        label = tmp_path / "set" / "labels" / f"{place}.txt" if layout == "yolo" else picture.with_suffix(".json")
+        label.parent.mkdir(exist_ok=True)
+        label.write_text("" if layout == "yolo" else json.dumps(empty), "utf-8")
+    with pytest.raises(DataError, match="no picture holds an object"):
+        train(str(tmp_path / "set"), task=task, budget="2 steps", out=str(tmp_path / "run"))
+
+
+def masked(*classes):
+    """Two pictures, each of whose pixels is of one class."""
+    names = ["background", "cat"]
+    truths = [Mask.of(np.full((16, 16), names.index(name), np.uint8), names) for name in classes]
+    return Dataset([Sample(str(i), None, i, truth) for i, truth in enumerate(truths)], names, "segment", Path("x"), "npz")
+
+
+def boxed(ignored=None):
+    """Ten pictures with one and the same box."""
+    truth = Boxes(16, 16, ["part"], np.array([[2.0, 2, 9, 9]]), ignored=ignored)
+    return Dataset([Sample(str(i), None, i, truth) for i in range(10)], ["part"], "detect", Path("x"), "npz")
+
+
+def test_what_lies_somewhere_may_lie_alike_everywhere():
+    learnable(boxed(), "x")
+    learnable(masked("background", "cat"), "x")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "word"),
+    [
+        (masked("background", "background"), "no picture holds an object"),
+        (masked("cat", "cat"), "one class only .'cat'"),
+        (boxed(np.array([True])), "no picture holds an object"),
+    ],
+)
+def test_what_lies_nowhere_or_everywhere_is_refused(dataset, word):
+    with pytest.raises(DataError, match=word):
+        learnable(dataset, "x")
 
 
 @pytest.mark.parametrize("folds", [None, 1, 2])

@@ -204,7 +204,7 @@ def _to_counts(dataset: Dataset) -> Step:
 
 def _to_present(dataset: Dataset) -> Step:
     """Anything with classes → which of them a picture shows; background and void are none."""
-    ground = _ground(dataset.names) if kind_of(dataset) == Mask.kind else set()
+    ground = ground_of(dataset)
     names = [name for name in dataset.names if name not in ground]
 
     def turn(truth: Answer) -> Labels:
@@ -232,6 +232,11 @@ def present(truth: Answer | None) -> Sequence[str]:
     if isinstance(truth, Labels):
         return truth.labels
     return [truth.label] if isinstance(truth, Label) else []
+
+
+def ground_of(dataset: Dataset) -> set[str]:
+    """The classes of a dataset that are no objects: background and void of masks."""
+    return _ground(dataset.names) if kind_of(dataset) == Mask.kind else set()
 
 
 def _counted(truth: Boxes) -> list[str]:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from omma import bundle as bundles
 from omma import catalog
-from omma.data.recast import kind_of, seen_as
+from omma.answers.mask import Mask
+from omma.answers.numbers import Numbers
+from omma.answers.placed import Placed
+from omma.data.recast import ground_of, kind_of, present, seen_as
 from omma.data.sample import Dataset
 from omma.data.split import split as split_parts
 from omma.engine import machine as machines
@@ -51,7 +55,7 @@ def start(
     if recipe.task is not None:
         dataset = seen_as(dataset, catalog.find("tasks", recipe.task).answer.kind)
     dataset = told(dataset, data, watch)
-    learnable(dataset)
+    learnable(dataset, data)
     machine = machines.setup(device, recipe.precision, recipe.threads)
     scene = Scene(data, format, machine, watch, began)
     path = str(RunFolder.create(out, slug(data)).path) if machine.is_first else None
@@ -65,15 +69,29 @@ def start(
         return begin(run, dataset, recipe, parent, scene, notes=notes, given=given)
 
 
-def learnable(dataset: Dataset) -> None:
+def learnable(dataset: Dataset, where: str) -> None:
     """Refuse what cannot be learned from.
 
+    Where things are can be learned of one class too, and of objects that lie alike in every picture.
+
+    Args:
+        where: the data as it was named.
+
     Raises:
-        DataError: no labels, or one class only.
+        DataError: no labels, not one object, or nothing that differs from picture to picture.
     """
     if dataset.task is None or not dataset.samples:
         raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
-    told = (str(sample.truth.json()) for sample in dataset.samples if sample.truth is not None)
-    first = next(told)
-    if all(one == first for one in told):  # ends at the first other one: masks are long to tell
-        raise DataError(say("train.one_class", name=dataset.names[0]), dataset.root)
+    truths, shown, ground = dataset.truths(), set[str](), ground_of(dataset)
+    for truth in truths:
+        shown.update(present(truth))
+        if len(shown) > 1 and shown - ground:  # masks are long to look through
+            break
+    if not dataset.names or not (shown - ground or isinstance(truths[0], Numbers)):
+        raise DataError(say("train.no_object"), dataset.root, say("train.no_object_fix", data=shlex.quote(where)))
+    if isinstance(truths[0], Mask):
+        alike = len(shown) == 1
+    else:
+        alike = not isinstance(truths[0], Placed) and all(truth.json() == truths[0].json() for truth in truths)
+    if alike:
+        raise DataError(say("train.one_class", name=min(shown, default=dataset.names[0])), dataset.root)
