@@ -8,11 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omma.answers import _rle
+from omma.answers.boxes import Boxes
+from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
+from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
 from omma.data.duplicates import Duplicates
 from omma.data.fingerprint import Fingerprint, take
+from omma.data.recast import present
 from omma.data.sample import Dataset, Sample
 from omma.data.split import folds, random_split, split
 from omma.errors import DataError
@@ -129,6 +134,51 @@ def test_several_labels_and_numbers_are_spread():
     done = split(table(numbers), near=ALONE)
     means = [np.mean([s.truth.numbers["n"] for s in done.part(part).samples]) for part in ("train", "val", "test")]
     assert max(means) - min(means) < 12
+
+
+def boxed(*labels):
+    return Boxes(40, 40, list(labels), np.array([[2.0, 2, 20, 20]] * len(labels)).reshape(-1, 4))
+
+
+def outlined(*labels):
+    square = np.zeros((40, 40), bool)
+    square[2:20, 2:20] = True
+    truth = boxed(*labels)
+    return Instances(40, 40, truth.labels, truth.boxes, counts=[_rle.encode(square)] * len(labels))
+
+
+def masked(*labels):
+    names = ["background", "common", "rare", "zebra"]
+    pixels = np.zeros((8, 8), np.uint8)
+    for row, label in enumerate(labels):
+        pixels[row] = names.index(label)
+    return Mask.of(pixels, names)
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("truth", [boxed, outlined, masked])
+def test_objects_are_spread_by_the_rarest_class_of_their_picture_and_empty_ones_too(truth, seed):
+    """Of 120 pictures 10 show a rare class beside the common one, and 10 nothing."""
+    kinds = {0: ("common", "rare"), 1: ()}
+    truths = [truth(*kinds.get(i % 12, ("common", "common"))) for i in range(120)]
+    dataset = table(truths)
+    dataset.names = ["background", "common", "rare", "zebra"]
+    done = split(dataset, seed, near=ALONE)
+    for places in ((0,), (1,), range(2, 12)):
+        held = Counter(s.split for i, s in enumerate(done.samples) if i % 12 in places)
+        for part, share in (("train", 0.7), ("val", 0.1), ("test", 0.2)):
+            assert abs(held[part] - share * held.total()) <= 1, (places, held)
+    for fold in folds(dataset, 5, seed, near=ALONE):
+        for part in ("train", "test"):
+            assert any("rare" in present(s.truth) for s in fold.part(part).samples)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_class_that_is_nowhere_the_rarest_is_learned_too(seed):
+    """`rare` is in three pictures, beside a rarer class in each."""
+    pairs = [("rare", f"x{i}") for i in range(3)] + [(f"x{i}",) for i in range(3)] + [("common",)] * 24
+    done = split(table([boxed(*pair) for pair in pairs]), seed, near=ALONE)
+    assert {name for s in done.part("train").samples for name in present(s.truth)} == {"rare", "x0", "x1", "x2", "common"}
 
 
 def test_folds_hold_every_sample_out_once():

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from omma.answers.answer import Answer
-from omma.answers.label import Label
-from omma.answers.labels import Labels
 from omma.answers.numbers import Numbers
 from omma.data.duplicates import Duplicates, near_duplicates, unite
+from omma.data.recast import ground_of, present
 from omma.data.sample import SPLITS, Dataset
 from omma.errors import DataError
 from omma.progress import Watch
@@ -124,7 +123,8 @@ def _assign(dataset: Dataset, pieces: list[list[int]], seed: int, shares: list[t
     if not pieces:
         return []
     flat = [i for group in pieces for i in group]
-    strata = dict(zip(flat, _strata([dataset.samples[i].truth for i in flat]), strict=True))
+    kinds = _kinds([dataset.samples[i].truth for i in flat], ground_of(dataset))
+    shown, strata = dict(zip(flat, kinds, strict=True)), dict(zip(flat, _rarest(kinds), strict=True))
     # Sorted, so that sums are added in the same order however the files were listed.
     tallies = [dict(sorted(Counter(strata[i] for i in group).items())) for group in pieces]
     draws = [_draw(seed, min(dataset.samples[i].id for i in group)) for group in pieces]
@@ -132,7 +132,7 @@ def _assign(dataset: Dataset, pieces: list[list[int]], seed: int, shares: list[t
     seats.fill(sorted(range(len(pieces)), key=lambda g: (-seats.size[g].bit_length(), draws[g])))
     seats.leave_no_part_empty()
     if first in seats.names:
-        seats.show_every_class(seats.names.index(first))
+        seats.show_every_class(seats.names.index(first), [set().union(*(shown[i] for i in group)) for group in pieces])
     return [seats.names[part] for part in seats.chosen]
 
 
@@ -191,11 +191,16 @@ class _Seats:
             whole = [g for g in spare if all(self.counts[donor][kind] > n for kind, n in self.tallies[g].items())]
             self._seat(min(whole or spare, key=lambda g: self.size[g]), part)
 
-    def show_every_class(self, part: int) -> None:
-        """A class the part lacks brings its smallest group there: what was never seen cannot be learned."""
-        for kind in sorted(self.whole):
-            if not self.counts[part][kind]:
-                self._seat(min((g for g in self.order if kind in self.tallies[g]), key=lambda g: self.size[g]), part)
+    def show_every_class(self, part: int, shown: list[set]) -> None:
+        """A class the part lacks brings its smallest group there: what was never seen cannot be learned.
+
+        Args:
+            shown: all classes of each group, also those it is not spread by.
+        """
+        for kind in sorted(set().union(*shown)):
+            having = [g for g in self.order if kind in shown[g]]
+            if all(self.chosen[g] != part for g in having):
+                self._seat(min(having, key=lambda g: self.size[g]), part)
 
 
 def _draw(seed: int, id: str) -> bytes:
@@ -203,20 +208,25 @@ def _draw(seed: int, id: str) -> bytes:
     return hashlib.blake2b(f"{seed}\0{id}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
 
 
-def _strata(truths: list[Answer | None]) -> list[Hashable]:
-    """What each sample is to be spread by: its class, the rarest of its classes, or the tenth its first number lies in."""
+def _kinds(truths: list[Answer | None], ground: set[str]) -> list[set]:
+    """What each sample shows: its classes, the empty one where there are none, or the tenth its first number lies in.
+
+    Args:
+        ground: classes that are no objects: a mask of nothing else is empty.
+    """
     known = [t for t in truths if t is not None]
     if known and isinstance(known[0], Numbers):
         values = np.array([next(iter(t.numbers.values())) if isinstance(t, Numbers) and t.numbers else 0.0 for t in truths])
         bins = min(QUANTILES, max(1, len(values) // QUANTILES))
         edges = np.unique(np.quantile(values, np.arange(1, bins) / bins)) if bins > 1 else np.empty(0)
-        return np.searchsorted(edges, values, side="right").tolist()
-    shown = [t.labels if isinstance(t, Labels) else (t.label,) if isinstance(t, Label) else () for t in truths]
-    count: dict[str, int] = {}
-    for names in shown:
-        for name in names:
-            count[name] = count.get(name, 0) + 1
-    return [min(names, key=lambda name: (count[name], name)) if names else "" for names in shown]
+        return [{tenth} for tenth in np.searchsorted(edges, values, side="right").tolist()]
+    return [set(present(truth)) - ground or {""} for truth in truths]
+
+
+def _rarest(kinds: list[set]) -> list[Hashable]:
+    """What each sample is to be spread by: what fewest others show, too."""
+    count = Counter(kind for shown in kinds for kind in shown)
+    return [min(shown, key=lambda kind: (count[kind], kind)) for shown in kinds]
 
 
 def _sizes(dataset: Dataset) -> dict[str, str]:
