@@ -172,6 +172,12 @@ def test_own_data_that_has_changed_says_what_differs(boxed):
     assert not any("learned from" in note for note in evaluate(str(run), str(folder.with_name("other"))).notes)
 
 
+def test_a_bundle_apart_from_its_run_cannot_tell_what_it_learned_from(run, photos, home):
+    shutil.copytree(run / "bundle", home / "apart" / "bundle")
+    found = evaluate(str(home / "apart" / "bundle"))
+    assert found.split == "all" and any("split.csv" in note for note in found.notes)
+
+
 def test_names_that_do_not_match_are_refused_by_name(run, home):
     wrong = write_photos(home / "wrong", 2, names={"<script>alert(1)<": (200, 0, 0), "grün": (0, 200, 0), "蓝色": (0, 0, 200)})
     with pytest.raises(DataError, match=r"grün.*green"):
