@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from omma.answers import _rle
+from omma.answers._marks import palette
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.label import Label
@@ -62,6 +63,16 @@ def test_the_report_counts_and_draws_objects(sound):
     assert about == "cat · 狗 · 00" and (picture == usual(0).draw(scene(0, HEIGHT, WIDTH))).all()
     plain = _pictures(Finding("few", "advice"), seen([None]), [0])[0][0]
     assert (plain == scene(0, HEIGHT, WIDTH)).all()
+
+
+def test_a_class_has_one_colour_in_every_picture_of_the_report():
+    """Second by name, also where the picture does not show the first."""
+    corners = (90, 20, 150, 80)
+    one, two = (seen([boxes(*objects)]) for objects in ([("狗", corners)], [("cat", (10, 10, 40, 30)), ("狗", corners)]))
+    drawn = [_pictures(Finding("few", "advice"), found, [0])[0][0] for found in (one, two)]
+    edges = [{tuple(pixel) for pixel in picture[140:142, 190:].reshape(-1, 3).tolist()} for picture in drawn]
+    blue = palette(["cat", "狗"])["狗"]
+    assert all(blue in edge for edge in edges)
 
 
 def test_small_and_whole_objects():

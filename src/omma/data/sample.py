@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from omma.answers.boxes import Boxes
+
 if TYPE_CHECKING:
     import torch
 
@@ -104,6 +106,12 @@ class Dataset:
     source: str | None = None
     hints: dict[str, Any] = field(default_factory=dict)
     whole: Dataset | None = None
+
+    def __post_init__(self) -> None:
+        # A reader knows the names of one picture's objects; what tells their colours is all of them, in order.
+        for sample in self.samples:
+            if isinstance(sample.truth, Boxes):
+                sample.truth.classes = self.names
 
     def __len__(self) -> int:
         return len(self.samples)
