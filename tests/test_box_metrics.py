@@ -15,6 +15,7 @@ from omma import catalog
 from omma.answers.boxes import Boxes
 from omma.metrics import _matching, mean_ap
 from omma.metrics._matching import IOUS, Matcher, box_iou, match
+from omma.metrics._mistakes import KINDS
 from omma.metrics.bootstrap import compare, interval, measure
 from omma.metrics.froc import RATES
 from omma.metrics.mean_ap import MeanAp
@@ -330,13 +331,26 @@ def test_galleries_show_each_kind_of_mistake():
     metric, records = at_threshold("f1")
     rooms = {gallery.title: gallery for gallery in metric.galleries(records)}
     assert rooms["confused"].places == [1] and rooms["confused"].values == {"true": "狗", "named": "cat", "count": 1}
-    assert {kind: (rooms[kind].places, rooms[kind].values) for kind in ("missed", "invented", "badly_placed")} == {
+    kinds = ("missed", "invented", "badly_placed", "right")
+    assert {kind: (rooms[kind].places, rooms[kind].values) for kind in kinds} == {
         "missed": ([0], {"count": 1}),
         "invented": ([0], {"count": 1}),
         "badly_placed": ([1], {"count": 1}),
+        "right": ([0], {"count": 1}),
     }
+    corners = {kind: [rows.tolist() for rows in gallery.corners] for kind, gallery in rooms.items()}
+    assert (
+        corners
+        == {
+            "confused": [[[100, 100, 150, 150]]],
+            "missed": [[[200, 200, 250, 250]]],
+            "invented": [[[11, 10, 60, 60]]],
+            "badly_placed": [[[0, 0, 80, 50]]],  # what was said and what was meant
+            "right": [[[*ONE[1:]]]],
+        }
+    )
     perfect = metric.records(TRUE, TRUE)
-    assert metric.galleries(perfect) == [] and metric.figure(perfect)["counts"][-1] == [0, 0, 0, 0]
+    assert [gallery.title for gallery in metric.galleries(perfect)] == ["right"] and metric.figure(perfect)["counts"][-1] == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -349,8 +363,9 @@ def test_mistakes_add_up(seed):
     shown = (matched.predicted.score >= 0.5) & (matched.outcome[:, 0, 0] >= 0)
     assert counts[:, :-1].sum(0).tolist() == np.bincount(matched.predicted.label[shown], minlength=3).tolist()
     assert counts[:-1].sum(1).tolist() == np.bincount(matched.true.label[matched.counts[:, 0]], minlength=3).tolist()
-    assert (records["invented"] + records["badly_placed"]).sum() == counts[-1].sum()
-    assert records["missed"].sum() <= counts[:, -1].sum()
+    missed, invented, badly_placed, right = (sum(int((rows == place).sum()) for rows in records["kind"]) for place in range(len(KINDS)))
+    assert invented + badly_placed == counts[-1].sum() and right == np.trace(counts)
+    assert missed <= counts[:, -1].sum()
 
 
 # ── FROC and calibration ────────────────────────────────────────────────────────────────────────────────

@@ -299,3 +299,32 @@ def test_a_class_has_one_colour_in_the_truth_and_in_the_answer():
     line = row[:half], row[half + 8 :]
     coloured = [side[side.std(1) > 20] for side in line]
     assert len(coloured[0]) and np.array_equal(coloured[0], coloured[1])
+
+
+def test_objects_concerned_are_ringed_and_small_ones_enlarged():
+    from omma.answers.boxes import Boxes
+    from omma.report.pictures import BOTH, GAP, pointed
+
+    picture = np.full((400, 400, 3), 90, np.uint8)
+    small, large = np.array([[300.0, 40, 320, 60]]), np.array([[50.0, 50, 350, 350]])
+    said, half = Boxes(400, 400, probabilities=np.zeros(0, np.float32)), (BOTH - GAP) // 2
+    views = []
+    for box in (small, large):
+        true = Boxes(400, 400, ["star"], box, classes=["star"])
+        views += [pointed(picture, true, said, box), pointed(picture, true, said, box[:0])]
+    ringed, plain, whole, bare = views
+    assert all(view.shape[1] == BOTH for view in views)
+    assert len(ringed) > len(plain) + half and len(whole) == len(bare), "a large object needs no close-up"
+    for side in (0, half + GAP):
+        changed = (ringed[:half, side : side + half] != plain[:half, side : side + half]).any(2)
+        rows, columns = (np.flatnonzero(changed.any(axis)) * 400 / half for axis in (1, 0))
+        assert abs((columns[0] + columns[-1]) / 2 - 310) < 4 and abs((rows[0] + rows[-1]) / 2 - 50) < 4
+        assert not changed[half * 50 // 400, half * 310 // 400], "the object stays in sight"
+
+
+def test_a_close_up_stays_inside_its_picture():
+    from omma.report.pictures import LEAST, near
+
+    assert near(np.array([0.0, 0, 10, 10]), 400, 300) == (0, 0, LEAST, LEAST)
+    assert near(np.array([280.0, 390, 300, 400]), 400, 300) == (240, 340, 300, 400)
+    assert near(np.array([0.0, 0, 30, 20]), 20, 30) == (0, 0, 30, 20)

@@ -108,6 +108,25 @@ def outlined(picture: np.ndarray, corners: Sequence[float], height: int, width: 
     return sheet.canvas
 
 
+def ringed(drawn: np.ndarray, picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    """White rings around (n, 4) corners in pixels of a picture, on what an answer has drawn of it."""
+    from omma.answers import _marks
+
+    sheet = _marks.Sheet(picture, picture.shape[1], picture.shape[0])
+    image = Image.fromarray(drawn)
+    pen = ImageDraw.Draw(image)
+    for x1, y1, x2, y2 in sheet.place(boxes):
+        # Around the box, corners and lines included, and wide enough to be seen around a few pixels.
+        across, down = (max(1.42 * (high - low) / 2, 6 * sheet.line) + 2 * sheet.line for low, high in ((x1, x2), (y1, y2)))
+        x, y = (x1 + x2) / 2, (y1 + y2) / 2
+        tall, wide = sheet.canvas.shape[:2]
+        corners = np.array([x - across, y - down, x + across, y + down]).clip(sheet.line, (wide, tall, wide, tall)).tolist()
+        for wider, width, colour in ((sheet.line, 3 * sheet.line, (20, 22, 26)), (0, sheet.line, (255, 255, 255))):
+            halo = (-wider, -wider, wider, wider)
+            pen.ellipse([value + more for value, more in zip(corners, halo, strict=True)], outline=colour, width=width)
+    return np.asarray(image)
+
+
 def colours(values: np.ndarray) -> np.ndarray:
     """Numbers 0–1 of any shape → (…, 3) uint8, viridis."""
     stops = np.array([[int(code[i : i + 2], 16) for i in (0, 2, 4)] for code in _VIRIDIS], "float32")

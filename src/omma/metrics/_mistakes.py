@@ -1,4 +1,4 @@
-"""What goes wrong at a threshold: objects missed, invented, taken for another class, or badly placed."""
+"""What becomes of objects at a threshold: found right, missed, invented, taken for another class, or badly placed."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from omma.metrics._matching import Asked, Matches, decide
+from omma.metrics._matching import Asked, Matches, Objects, decide
 from omma.metrics._per_picture import by_picture
 from omma.metrics.metric import Records
 
-KINDS = ("missed", "invented", "badly_placed")
+KINDS = ("missed", "invented", "badly_placed", "right")
 # From this IoU on, a prediction is meant for a truth, if badly placed (Bolya et al. 2020).
 MEANT = 0.1
 
@@ -23,7 +23,8 @@ def mistakes(matches: Matches, asked: Asked, shown: np.ndarray, classes: int) ->
     that none of these accounts for is missed.
 
     Returns:
-        {"pairs": of each picture (m, 2) true and named class, `classes` for the background; and (N,) counts for each of `KINDS`}.
+        {"pairs": of each picture (m, 2) true and named class, `classes` for the background; "corners": (m, 4) around the object meant, on
+        both sides where it is on both; "kind": (m,) its place in `KINDS`, −1 for none of them}.
     """
     predicted, true, outcome = matches.predicted, matches.true, matches.outcome[:, 0, 0]
     right = np.flatnonzero(shown & (outcome == 1))
@@ -36,19 +37,32 @@ def mistakes(matches: Matches, asked: Asked, shown: np.ndarray, classes: int) ->
     partner[order] = decide(*anyhow, asked).partner
     taken = np.isin(np.arange(len(unfound)), partner)
     others, rest = wrong.take(np.flatnonzero(partner < 0)), unfound.take(np.flatnonzero(~taken))
-    placed, meant = np.zeros(len(others), bool), np.zeros(len(rest), bool)
-    for rows, columns, _ in asked.near(others, rest, MEANT):
-        placed[rows] = meant[columns] = True
-    swapped = wrong.take(np.flatnonzero(partner >= 0))
-    nothing, unseen = np.full(len(others), classes), np.full(len(rest), classes)
-    pairs = [
-        (predicted.picture[right], predicted.label[right], predicted.label[right]),
-        (swapped.picture, unfound.label[partner[partner >= 0]], swapped.label),
-        (others.picture, nothing, others.label),
-        (rest.picture, rest.label, unseen),
+    near, meant = np.full(len(others), -1), np.zeros(len(rest), bool)
+    for rows, columns, iou in asked.near(others, rest, MEANT):
+        near[rows[np.argsort(iou, kind="stable")]] = columns[np.argsort(iou, kind="stable")]  # the last one stays: the nearest
+        meant[columns] = True
+    swapped, placed = partner >= 0, near >= 0
+    missed, invented, badly_placed, found = range(len(KINDS))
+    told, lain = wrong.take(np.flatnonzero(swapped)), unfound.take(partner[swapped])
+    rows = [
+        _rows(predicted.take(right), true.take(matches.partner[right]), found),
+        _rows(told, lain, -1),
+        _rows(others.take(np.flatnonzero(placed)), rest.take(near[placed]), badly_placed, true=classes),
+        _rows(others.take(np.flatnonzero(~placed)), None, invented, true=classes),
+        _rows(rest, None, np.where(meant, -1, missed), named=classes),
     ]
-    picture, *sides = (np.concatenate(column) for column in zip(*pairs, strict=True))
+    picture, *columns = (np.concatenate(column) for column in zip(*rows, strict=True))
     by = np.argsort(picture, kind="stable")
-    where = {"missed": rest.picture[~meant], "invented": others.picture[~placed], "badly_placed": others.picture[placed]}
-    counts = {kind: np.bincount(where[kind], minlength=matches.count) for kind in KINDS}
-    return {"pairs": by_picture(np.stack(sides, axis=1)[by], picture[by], matches.count)} | counts
+    return {
+        key: by_picture(column[by], picture[by], matches.count) for key, column in zip(("pairs", "corners", "kind"), columns, strict=True)
+    }
+
+
+def _rows(one: Objects, other: Objects | None, kind: int | np.ndarray, true: int | None = None, named: int | None = None):
+    """Picture, classes (true and named; those of the objects unless said otherwise), corners around both objects, and kind."""
+    sides = one.label if other is None else other.label, one.label
+    pairs = np.stack([side if say is None else np.full(len(one), say) for side, say in zip(sides, (true, named), strict=True)], axis=1)
+    low, high = one.box[:, :2], one.box[:, :2] + one.box[:, 2:]
+    if other is not None:
+        low, high = np.minimum(low, other.box[:, :2]), np.maximum(high, other.box[:, :2] + other.box[:, 2:])
+    return one.picture, pairs, np.concatenate([low, high], axis=1), np.broadcast_to(kind, len(one))

@@ -1,4 +1,4 @@
-"""F1 of objects: the harmonic mean of precision and recall at the operating threshold, and what goes wrong there."""
+"""F1 of objects: the harmonic mean of precision and recall at the operating threshold, and what becomes of objects there."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class BoxF1(Found, F1):
     """F1 at the operating threshold; the mean over the classes that occur or are named.
 
     Its figure is the confusion of the classes with one another and with the background; its galleries are the pictures with most objects
-    missed, invented or badly placed, and with one class taken for another.
+    missed, invented, badly placed or found right, and with one class taken for another.
     """
 
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
@@ -36,18 +36,25 @@ class BoxF1(Found, F1):
         return {"kind": "confusion", "names": [*self.names, "background"], "counts": self._confusion(records).tolist()}
 
     def galleries(self, records: Records, most: int = 12) -> list[Gallery]:
-        pairs, place = joined(records["pairs"]), pictures(records["pairs"])
+        pairs, kinds = joined(records["pairs"]), joined(records["kind"])
         rooms = []
         for true, named, count in most_confused(self._confusion(records)[:-1, :-1]):
-            where = np.unique(place[(pairs[:, 0] == true) & (pairs[:, 1] == named)])[: most // 2]
-            rooms.append(Gallery("confused", where.tolist(), {"true": self.names[true], "named": self.names[named], "count": count}))
-        for kind in KINDS:
-            order = np.argsort(-records[kind], kind="stable")[:most]
-            if len(where := order[records[kind][order] > 0]):
-                rooms.append(Gallery(kind, where.tolist(), {"count": int(records[kind].sum())}))
+            values = {"true": self.names[true], "named": self.names[named], "count": count}
+            rooms.append(_gallery("confused", records, (pairs == (true, named)).all(1), values, most))
+        for place, kind in enumerate(KINDS):
+            if count := int((kinds == place).sum()):
+                rooms.append(_gallery(kind, records, kinds == place, {"count": count}, most))
         return rooms
 
     def _confusion(self, records: Records) -> np.ndarray:
         size = len(self.names) + 1
         pairs = joined(records["pairs"]).reshape(-1, 2)
         return np.bincount(pairs[:, 0] * size + pairs[:, 1], minlength=size * size).reshape(size, size)
+
+
+def _gallery(title: str, records: Records, chosen: np.ndarray, values: dict[str, Any], most: int) -> Gallery:
+    """The pictures with most of the objects chosen ((n,) bool of all); half as many as of others, as each is shown twice."""
+    place, corners = pictures(records["kind"])[chosen], joined(records["corners"])[chosen]
+    count = np.bincount(place)
+    where = [int(i) for i in np.argsort(-count, kind="stable")[: most // 2] if count[i]]
+    return Gallery(title, where, values, [corners[place == i] for i in where])

@@ -47,11 +47,13 @@ class Gallery:
         title: key of its heading, in the room `evaluate`.
         places: which of the N pictures, the most telling first.
         values: placeholders of the heading.
+        corners: of each of these pictures (n, 4) pixels around the objects that are meant; [] where it is all of the picture.
     """
 
     title: str
     places: list[int]
     values: dict[str, Any] = field(default_factory=dict)
+    corners: list[np.ndarray] = field(default_factory=list)
 
 
 class Metric:
