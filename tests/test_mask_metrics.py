@@ -17,11 +17,16 @@ from sklearn import metrics as sk
 from omma.answers import _rle
 from omma.answers.instances import Instances
 from omma.answers.mask import VOID, Mask
+from omma.errors import OmmaError
 from omma.metrics.bootstrap import compare, interval, measure
+from omma.metrics.metric import Score
 from omma.metrics.pixel_auc import PixelAuc
 from omma.metrics.pixel_ece import PixelEce
 from omma.metrics.sets import instances, segmentation
-from omma.words import room
+from omma.recipe import Recipe
+from omma.report.evaluation import shown
+from omma.tasks.segment import Segment
+from omma.words import number, room
 
 NAMES = ["background", "树", "road", "never", "sky"]
 SHOWN = [0, 1, 2, 4]
@@ -270,6 +275,30 @@ def test_hd95_agrees_with_every_pair_of_outline_pixels(scenes):
     metric = segmentation(NAMES)["hd95"]
     assert np.allclose(metric.records(*scenes[:2])["value"], far, atol=1e-9, equal_nan=True)
     assert value(metric, *scenes) == pytest.approx(np.average(far[:, [1, 2, 4]], axis=0, weights=scenes[2]).mean(), abs=1e-9)
+
+
+def test_hd95_in_millimetres_where_pixels_are_not_square():
+    """7 columns of 0.3 mm apart; a square moved by 7 rows of 0.5 mm; the diagonal of 60 × 80 pixels is 30 × 24 mm."""
+    here, across, down, nothing = of(square(10, 10, 20)), of(square(10, 17, 20)), of(square(17, 10, 20)), of(square(0, 0, 0))
+    names = ["background", "lesion"]
+    metric = segmentation(names, (0.5, 0.3))["hd95"]
+    found = [value(metric, [said], [here]) for said in (across, down, nothing)]
+    assert found == pytest.approx([2.1, 3.5, np.hypot(30, 24)])
+    assert value(segmentation(names, (0.5,))["hd95"], [across], [here]) == pytest.approx(3.5)
+    assert value(segmentation(names, (0.5, 0.3))["boundary_f1"], [across], [here]) == value(
+        segmentation(names)["boundary_f1"], [across], [here]
+    )
+    score = interval(metric, metric.records([across, down], [here, here]))
+    assert score.json()["unit"] == "mm" and Score.from_json(score.json()) == score
+    assert shown(score, metric).startswith("2.8 mm (") and number(score.value, score.unit) == "2.8000 mm"
+    assert "unit" not in interval(segmentation(names)["dice"], segmentation(names)["dice"].records([across], [here])).json()
+
+
+@pytest.mark.parametrize("spacing", ["0", "-1,2", "1,2,3", "inf"])
+def test_a_spacing_that_is_none_is_one_line(spacing):
+    recipe = Recipe(task="segment").tell([f"spacing={spacing}"])
+    with pytest.raises(OmmaError, match="spacing="):
+        Segment(NAMES, **recipe.task_settings).plan(None, recipe)
 
 
 def test_hd95_is_read_off_the_picture_and_a_missed_class_costs_the_diagonal():

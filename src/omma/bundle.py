@@ -152,7 +152,7 @@ class Bundle:
 def readme(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     scores = [
-        f"| {name} | {number(s['value'])} | {number(s['low'])} – {number(s['high'])} | {s['n']} |"
+        f"| {name} | {number(s['value'], s.get('unit', ''))} | {number(s['low'])} – {number(s['high'])} | {s['n']} |"
         for name, s in card.get("scores", {}).get("metrics", {}).items()
     ]
     names = ", ".join(map(str, card["names"][:50])) + (" …" if len(card["names"]) > 50 else "")

@@ -61,6 +61,6 @@ def metric(name: str) -> str:
     return name if tongue == "en" else f"{room(tongue, 'metrics').get(f'name.{name}', '')} {name}".strip()
 
 
-def number(value: float | None) -> str:
-    """Four digits behind the point; – for what is not defined (a score of one picture, of a class that is absent)."""
-    return "–" if value is None else f"{value:.4f}"
+def number(value: float | None, unit: str = "") -> str:
+    """Four digits behind the point and the unit; – for what is not defined (a score of one picture, of a class that is absent)."""
+    return "–" if value is None else f"{value:.4f} {unit}".rstrip()

@@ -36,7 +36,7 @@ def outlines(pixels: np.ndarray, count: int, frame: bool) -> list[np.ndarray]:
 
 
 def nearest(points: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """How far each of `points` (M, 2) is from the nearest of `others` (K, 2), K ≥ 1: (M,) pixels."""
+    """How far each of `points` (M, 2) is from the nearest of `others` (K, 2), K ≥ 1: (M,)."""
     from scipy.spatial import cKDTree
 
     # A tree of the outline is many times faster than a distance transform of the whole picture, and as exact.
@@ -50,9 +50,10 @@ class OfOutlines(Metric):
     """
 
     frame: ClassVar[bool] = False
+    spacing: tuple[float, float] = (1.0, 1.0)  # from one row to the next, and from one column
 
     def one(self, told: np.ndarray, true: np.ndarray, diagonal: float) -> float:
-        """The number of one class in one picture from both outlines (M, 2), at most one of them empty."""
+        """The number of one class in one picture from both outlines (M, 2), at most one of them empty; all in units of `spacing`."""
         raise NotImplementedError
 
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
@@ -60,10 +61,10 @@ class OfOutlines(Metric):
         values = np.full((len(truths), len(self.names)), np.nan)
         for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
             told, true = (outlines(pixels, len(self.names), self.frame) for pixels in aligned(prediction, truth, self.names))
-            diagonal = float(np.hypot(truth.height, truth.width))
+            diagonal = float(np.hypot(*np.multiply((truth.height, truth.width), self.spacing)))
             for column, (mine, theirs) in enumerate(zip(told, true, strict=True)):
                 if len(mine) or len(theirs):
-                    values[row, column] = self.one(mine, theirs, diagonal)
+                    values[row, column] = self.one(mine * self.spacing, theirs * self.spacing, diagonal)
         return {"value": values}
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:

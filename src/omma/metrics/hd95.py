@@ -1,6 +1,8 @@
-"""HD95: how far the outlines of a class are apart, all but the worst twentieth of them; in pixels."""
+"""HD95: how far the outlines of a class are apart, all but the worst twentieth of them; in pixels or millimetres."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,12 +19,21 @@ class Hd95(OfOutlines, OfClasses):
     Mean over the pictures where either side shows the class, then over the classes without the background. A class that one side
     alone shows has no distance: it counts as the picture's diagonal, the most it could be, as leaving it out would reward whoever
     finds nothing. A region that runs out of the picture ends at the frame, as in MONAI.
+
+    Args:
+        names: the classes.
+        spacing: millimetres from one row of pixels to the next, and from one column to the next; one number for both; () = in pixels.
     """
 
     better = "lower"
-    unit = "px"
     scale = "positive"
     frame = True
+
+    def __init__(self, names: Sequence[str], spacing: Sequence[float] = ()) -> None:
+        super().__init__(names)
+        self.unit = "mm" if len(spacing) else "px"
+        if len(spacing):
+            self.spacing = float(spacing[0]), float(spacing[-1])
 
     def one(self, told: np.ndarray, true: np.ndarray, diagonal: float) -> float:
         if not len(told) or not len(true):

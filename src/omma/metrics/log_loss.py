@@ -18,7 +18,6 @@ class LogLoss(Metric):
     """
 
     better = "lower"
-    unit = "nats"
     scale = "positive"
 
     def __init__(self, names: Sequence[str], several: bool = False) -> None:

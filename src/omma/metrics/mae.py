@@ -18,7 +18,6 @@ class Mae(OfNumbers):
     """Mean of |predicted − true|."""
 
     better = "lower"
-    unit = "unit"
     scale = "positive"
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:

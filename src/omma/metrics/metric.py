@@ -18,22 +18,24 @@ Records = dict[str, "np.ndarray"]
 
 @dataclass(slots=True, frozen=True)
 class Score:
-    """A number with its 95 % interval, measured on `n` pictures."""
+    """A number with its 95 % interval, measured on `n` pictures; `unit` where it is a length."""
 
     value: float
     low: float
     high: float
     n: int
+    unit: str = ""
 
     def json(self) -> dict[str, Any]:
         """Plain JSON values; what is undefined (NaN) is None."""
-        return {"value": _plain(self.value), "low": _plain(self.low), "high": _plain(self.high), "n": self.n}
+        row = {"value": _plain(self.value), "low": _plain(self.low), "high": _plain(self.high), "n": self.n}
+        return row | ({"unit": self.unit} if self.unit else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
         """The inverse of `json`."""
         value, low, high = (float("nan") if data[key] is None else float(data[key]) for key in ("value", "low", "high"))
-        return cls(value, low, high, int(data["n"]))
+        return cls(value, low, high, int(data["n"]), str(data.get("unit", "")))
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
@@ -67,7 +69,7 @@ class Metric:
     """
 
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    unit: ClassVar[str] = ""  # "" for a share 0–1
+    unit: str = ""  # of a length; "" for a share, for what has the unit of the numbers themselves, and for nats
     part: ClassVar[str | None] = None  # of a compound answer
     parts_are: ClassVar[Literal["classes", "numbers"]] = "classes"
     # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,

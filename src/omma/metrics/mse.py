@@ -13,7 +13,6 @@ class Mse(OfNumbers):
     """Mean of (predicted − true)²."""
 
     better = "lower"
-    unit = "unit²"
     scale = "positive"
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:

@@ -70,10 +70,10 @@ def detection(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]
     return ranked | {"froc": Froc(names, matcher)} | _shown(names, matcher, threshold)
 
 
-def segmentation(names: Sequence[str]) -> dict[str, Metric]:
-    """A class for every pixel; mIoU decides: every class counts the same, however few its pixels."""
+def segmentation(names: Sequence[str], spacing: Sequence[float] = ()) -> dict[str, Metric]:
+    """A class for every pixel; mIoU decides: every class counts the same, however few its pixels. `spacing` as in `Hd95`."""
     regions: dict[str, Metric] = {"mIoU": Miou(names), "dice": Dice(names), "dice_picture": Dice(names, "picture")}
-    regions |= {"pixel_accuracy": PixelAccuracy(names), "boundary_f1": BoundaryF1(names), "hd95": Hd95(names)}
+    regions |= {"pixel_accuracy": PixelAccuracy(names), "boundary_f1": BoundaryF1(names), "hd95": Hd95(names, spacing)}
     ranked: dict[str, Metric] = {"pixel_auc": PixelAuc(names)} if len(names) == 2 else {}
     return regions | ranked | {"pixel_ece": PixelEce(names)}
 

@@ -233,19 +233,18 @@ def groups_of(samples: Sequence[Sample]) -> list[str] | None:
 
 def shown(score: Score, metric: Metric) -> str:
     """A score as people read it: shares as per cent."""
-    share = metric.unit == "" and metric.scale == "share"
-    return shown_interval(score, share)
+    return shown_interval(score, metric.scale == "share")
 
 
 def shown_interval(score: Score, share: bool) -> str:
-    """`93.2 % (92.1 – 94.0)` or `0.412 (0.380 – 0.451)`; – where it is undefined."""
+    """`93.2 % (92.1 – 94.0)`, `0.412 (0.380 – 0.451)` or `7.2 mm (6.1 – 8.0)`; – where it is undefined."""
     if score.value != score.value:
         return "–"
     if share:
         low, high = ("?" if bound != bound else f"{100 * bound:.1f}" for bound in (score.low, score.high))
         return f"{100 * score.value:.1f} % ({low} – {high})"
     low, high = ("?" if bound != bound else f"{bound:.4g}" for bound in (score.low, score.high))
-    return f"{score.value:.4g} ({low} – {high})"
+    return f"{f'{score.value:.4g} {score.unit}'.rstrip()} ({low} – {high})"
 
 
 def sentence_of(compared: Compared, tongue: str) -> str:

@@ -18,7 +18,7 @@ class Outcome:
         run: its folder.
         task, model: by name.
         split: the part the scores were measured on; "" where nothing was held out.
-        scores: metric → {"value", "low", "high", "n"}.
+        scores: metric → {"value", "low", "high", "n"} and, where it has one, "unit".
         verdict: over- or underfitting, in words.
         steps, seconds: what it took.
         report: the page for people.
@@ -52,7 +52,7 @@ class Outcome:
         """What a person reads when training is over."""
         lines = []
         for name, score in list(self.scores.items())[:4]:
-            text = f"{number(score['value'])} [{number(score['low'])}, {number(score['high'])}]"
+            text = f"{number(score['value'], score.get('unit', ''))} [{number(score['low'])}, {number(score['high'])}]"
             lines.append(say("train.result", metric=metric(name), score=text, n=score["n"], split=self.split))
         lines += [self.verdict["text"][language()], *self.notes, say("train.ended", minutes=self.seconds / 60)]
         if self.report:

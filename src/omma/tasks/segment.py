@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omma.answers.mask import Mask, is_background
+from omma.errors import OmmaError
 from omma.losses.loss import PIXEL_LOSSES, pixel_loss
 from omma.tasks.task import Batch, Task
+from omma.words import say
 
 if TYPE_CHECKING:
     import torch
@@ -27,11 +29,15 @@ class Segment(Task):
         "label_smoothing": (0.0, "share given to the other classes"),
         "class_weights": ((), "weight of each class in the loss; () = equal"),
         "goal": ("", "of two classes: f1, recall>=SHARE or precision>=SHARE of the second one's pixels"),
+        "spacing": ((), "millimetres per pixel of the upright original, for HD95: one number, or down,across; () = HD95 in pixels"),
     }
 
     def plan(self, fingerprint, recipe):
         from omma.tasks.plan import plan_places
 
+        spacing = self.settings["spacing"]
+        if len(spacing) > 2 or not all(0 < one < float("inf") for one in spacing):
+            raise OmmaError(say("recipe.spacing", value=",".join(f"{one:g}" for one in spacing)))
         # From scratch in few minutes, many small steps of a small network: Dice 0.81 instead of 0.73 on DRIVE (3 minutes, steps of 4,
         # not 16), 0.92 instead of 0.86 on PH² (2 minutes, `unet-small` at 192 pixels, not `unet` at 320).
         model = "unet" if recipe.preset == "best" else "unet-small"
@@ -60,7 +66,7 @@ class Segment(Task):
     def metrics(self):
         from omma.metrics.sets import segmentation
 
-        return segmentation(self.names)
+        return segmentation(self.names, self.settings["spacing"])
 
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """The mean logit of a class over the pixels that are said to be of it (over all, where none is), of a place those inside."""

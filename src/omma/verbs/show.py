@@ -103,7 +103,7 @@ def _score_rows(scores: dict[str, Any]) -> list[tuple[str, str]]:
     for name, score in scores.get("metrics", {}).items():
         if isinstance(score, dict) and isinstance(score.get("value"), int | float):
             interval = f"[{number(score['low'])}, {number(score['high'])}]"
-            rows.append((name, f"{number(score['value'])} {interval} · n {score['n']} · {scores.get('split', '?')}"))
+            rows.append((name, f"{number(score['value'], score.get('unit', ''))} {interval} · n {score['n']} · {scores.get('split', '?')}"))
     return rows or [(say("show.scores"), say("show.unmeasured"))]
 
 
