@@ -111,6 +111,18 @@ def test_objects_drawn_twice():
     assert double.reasons["03"].startswith("cat [12, 10, 110, 60], cat [16, 10, 110, 60]")
 
 
+def test_how_many_objects_overlap_another_is_told():
+    """IoU 0.5 is 50 of 100 columns shared of 150: two cats of 90 columns that share 60 of 120."""
+    truths = [usual(place) for place in range(59)]
+    truths[2] = boxes(("cat", (10, 10, 100, 60)), ("狗", (40, 10, 130, 60)), ("cat", (150, 10, 190, 60)))
+    truths[5] = boxes(("cat", (10, 10, 100, 60)), ("cat", (41, 10, 131, 60)))
+    truths[6] = boxes(("cat", (10, 10, 100, 60)), ("cat", (10, 10, 100, 60)), ignored=[False, True])
+    found = seen(truths)
+    overlap = kinds(found)["object_overlap"]
+    assert found.code == 0 and overlap.severity == "advice" and list(overlap.places) == [2] and overlap.reasons == {"02": "2"}
+    assert overlap.values["objects"] == 2 and overlap.values["share"] == "1.7%", "2 of 118 that count"
+
+
 def test_doubles_are_found_beyond_a_block():
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 50, (BLOCK + 90, 2))

@@ -26,8 +26,12 @@ def object_doubles(seen: Seen) -> Iterator[Finding]:
 
 def doubles(truth: Boxes) -> list[tuple[int, int]]:
     """Pairs of places of objects of one class whose boxes (and masks, where there are any) overlap with an IoU of 0.95 and more."""
+    return [(a, b) for a, b in overlapping(truth, IOU) if truth.labels[a] == truth.labels[b] and _same_shape(truth, a, b)]
+
+
+def overlapping(truth: Boxes, least: float) -> list[tuple[int, int]]:
+    """Pairs of places of objects, of whatever class, whose boxes overlap with an IoU of `least` and more."""
     rows = counted(truth)
-    kinds = np.unique([truth.labels[row] for row in rows], return_inverse=True)[1] if len(rows) else np.zeros(0, int)
     boxes = truth.boxes[rows]
     area = (boxes[:, 2:] - boxes[:, :2]).prod(1)
     pairs: list[tuple[int, int]] = []
@@ -35,10 +39,9 @@ def doubles(truth: Boxes) -> list[tuple[int, int]]:
         some = boxes[start : start + BLOCK, None]
         sides = np.minimum(some[..., 2:], boxes[None, :, 2:]) - np.maximum(some[..., :2], boxes[None, :, :2])
         shared = sides.clip(0).prod(2)
-        alike = shared >= IOU * (area[start : start + BLOCK, None] + area[None] - shared)
-        alike &= kinds[start : start + BLOCK, None] == kinds[None]
+        alike = shared >= least * (area[start : start + BLOCK, None] + area[None] - shared)
         pairs += [(int(rows[start + a]), int(rows[b])) for a, b in np.argwhere(alike) if start + a < b]
-    return [pair for pair in pairs if _same_shape(truth, *pair)]
+    return pairs
 
 
 def _same_shape(truth: Boxes, a: int, b: int) -> bool:
