@@ -13,7 +13,7 @@ from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
-from omma.answers.mask import Mask
+from omma.answers.mask import VOID, Mask
 from omma.answers.numbers import Numbers
 from omma.data.duplicates import Duplicates
 from omma.data.fingerprint import Fingerprint, take
@@ -218,6 +218,27 @@ def test_fingerprint_measures_the_training_part_and_comes_back_from_json():
     assert take(dataset) == print_ and len(print_.lines()) >= 4
     pixels[0, 0, 0, 0] = 1
     assert take(dataset).digest != print_.digest
+
+
+def test_fingerprint_knows_objects_and_pixels_of_classes():
+    """Sides are roots of areas: 2 × 8 is a square of 4. What is ignored, void or outside of training does not count."""
+    pixels = np.zeros((4, 10, 20, 3), np.uint8)
+    ones = np.array([[0.0, 0, 2, 8], [0, 0, 9, 9], [0, 0, 20, 5]])
+    truths = [Boxes(20, 10, ["a"] * 3, ones), Boxes(20, 10), Boxes(20, 10, ["a"] * 2, ones[:2], None, np.array([True, False]))]
+    samples = [Sample(f"{i}", row=i, truth=truth, split="train") for i, truth in enumerate(truths)]
+    samples.append(Sample("3", row=3, truth=Boxes(20, 10, ["a"], ones[:1] / 2), split="test"))
+    print_ = take(Dataset(samples, ["a"], "detect", Path("set"), "test", pixels=pixels))
+    assert print_.objects == (1, 0, 3) and print_.sides == (9, 4, 10) and print_.pixel_shares == {}
+    assert Fingerprint.from_json(json.loads(json.dumps(print_.json()))) == print_
+    assert any("1 (median), from 0 to 3" in line for line in print_.lines()) and any("9 pixels" in line for line in print_.lines())
+    half = np.zeros((10, 20), np.uint8)
+    half[:5], half[9] = 1, VOID
+    masks = [Sample(f"{i}", row=i, truth=Mask.of(half, ["a", "b", "c"]), split="train") for i in range(4)]
+    shown = take(Dataset(masks, ["a", "b", "c"], "segment", Path("set"), "test", pixels=pixels))
+    assert shown.pixel_shares == {"a": pytest.approx(4 / 9, abs=1e-6), "b": pytest.approx(5 / 9, abs=1e-6), "c": 0}
+    assert shown.objects is None and Fingerprint.from_json(json.loads(json.dumps(shown.json()))) == shown
+    older = {key: value for key, value in shown.json().items() if key not in ("objects", "sides", "pixel_shares")}
+    assert Fingerprint.from_json(older).pixel_shares == {} and Fingerprint.from_json(older).width == shown.width
 
 
 def test_fingerprint_knows_grey_numbers_and_digits(tmp_path):

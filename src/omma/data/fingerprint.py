@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
+from omma.answers.mask import VOID, Mask
 from omma.answers.numbers import Numbers
 from omma.data.crew import in_threads
 from omma.data.decode import decode, to_rgb8
@@ -26,8 +27,12 @@ PIXELS = 65_536  # of one picture, evenly spread: enough for a mean and a deviat
 GREY = 1.5  # of 255: channels that differ less on average carry no colour (JPEG rounds a little)
 
 
+SPREADS = ("width", "height", "objects", "sides")
+SHOWN = 20  # classes in a line
+
+
 class Spread(NamedTuple):
-    """Median, least and greatest of a size, in pixels."""
+    """Median, least and greatest of a size in pixels, or of a number."""
 
     median: int
     min: int
@@ -53,10 +58,13 @@ class Fingerprint:
         width, height: of the sampled pictures, upright, in pixels.
         channels: what a network needs to see: 1 where every sampled picture is grey (also grey stored as colour), else 3.
         mean, std: of each channel over the training part, 0–1, every picture counting the same; as long as `channels`.
-        class_counts: split → class → samples that show it (of masks: not counted); samples of no split count under `open`.
+        class_counts: split → class → samples that show it (of masks see `pixel_shares`); samples of no split count under `open`.
         number_stats: number → its statistics over the training part.
         digest: SHA-256 over `Dataset.digest()` and the contents of the sampled files.
         measured: pictures that were read for this.
+        objects: median, least and greatest number of objects in a picture of the training part; None where none have places.
+        sides: of those objects, the square root of the box's area in pixels; None where there is no object.
+        pixel_shares: class → its share of the labelled pixels of the sampled masks.
     """
 
     count: int
@@ -70,6 +78,9 @@ class Fingerprint:
     number_stats: dict[str, NumberStats]
     digest: str
     measured: int
+    objects: Spread | None = None
+    sides: Spread | None = None
+    pixel_shares: dict[str, float] = field(default_factory=dict)
 
     @property
     def train(self) -> int:
@@ -84,13 +95,14 @@ class Fingerprint:
 
     def json(self) -> dict[str, Any]:
         """Plain JSON values; the inverse is `from_json`."""
-        spreads = {"width": self.width._asdict(), "height": self.height._asdict()}
+        spreads = {key: None if (one := getattr(self, key)) is None else one._asdict() for key in SPREADS}
         return asdict(self) | spreads | {"number_stats": {name: stats._asdict() for name, stats in self.number_stats.items()}}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
         """A fingerprint as `json` wrote it."""
-        spreads = {key: Spread(**data[key]) for key in ("width", "height")}
+        # Older cards do not have the last two.
+        spreads = {key: Spread(**data[key]) if data.get(key) else None for key in SPREADS}
         stats = {name: NumberStats(**row) for name, row in data["number_stats"].items()}
         return cls(**data | spreads | {"mean": tuple(data["mean"]), "std": tuple(data["std"]), "number_stats": stats})
 
@@ -107,6 +119,13 @@ class Fingerprint:
             rare, common = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
             words: dict[str, Any] = {"classes": len(counts), "rare": rare, "least": counts[rare], "common": common, "most": counts[common]}
             lines.append(say("split.print_classes", **words))
+        if self.objects is not None:
+            lines.append(say("split.print_objects", **self.objects._asdict()))
+        if self.sides is not None:
+            lines.append(say("split.print_sides", **self.sides._asdict()))
+        if self.pixel_shares:
+            shares = sorted(self.pixel_shares.items(), key=lambda pair: -pair[1])
+            lines.append(say("split.print_pixels", shares=", ".join(f"{name} {share:.2%}" for name, share in shares[:SHOWN])))
         for name, stats in self.number_stats.items():
             told: dict[str, Any] = {key: f"{value:.4g}" for key, value in stats._asdict().items()}
             lines.append(say("split.print_number", name=name, **told))
@@ -141,7 +160,8 @@ def take(dataset: Dataset, watch: Watch = Watch()) -> Fingerprint:
     return Fingerprint(
         count=len(dataset), splits=dataset.counts(), width=_spread(table[:, 0]), height=_spread(table[:, 1]), channels=1 if grey else 3,
         mean=mean, std=std, class_counts=_class_counts(dataset), number_stats=_number_stats(dataset.samples[i] for i in train),
-        digest=sha.hexdigest(), measured=len(rows),
+        digest=sha.hexdigest(), measured=len(rows), pixel_shares=_pixel_shares((dataset.samples[i] for i in places), dataset.names),
+        **_objects(dataset.samples[i] for i in train),
     )  # fmt: skip
 
 
@@ -188,6 +208,27 @@ def _class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
         if shown:
             counts.setdefault(sample.split or "open", Counter()).update(shown)
     return {split: {name: count[name] for name in dataset.names} for split, count in counts.items()}
+
+
+def _objects(samples: Iterable[Sample]) -> dict[str, Spread]:
+    """`objects` and `sides`, those that are known; what is to be ignored does not count."""
+    truths = [sample.truth for sample in samples if isinstance(sample.truth, Boxes)]
+    boxes = [truth.boxes if truth.ignored is None else truth.boxes[~truth.ignored] for truth in truths]
+    if not boxes:
+        return {}
+    corners = np.concatenate(boxes)
+    found = {"objects": _spread(np.array([len(rows) for rows in boxes]))}
+    return found | ({"sides": _spread(np.sqrt((corners[:, 2:] - corners[:, :2]).prod(1)).round())} if len(corners) else {})
+
+
+def _pixel_shares(samples: Iterable[Sample], names: list[str]) -> dict[str, float]:
+    pixels = dict.fromkeys(names, 0)
+    for sample in samples:
+        if isinstance(truth := sample.truth, Mask):
+            for name, count in zip(truth.classes, np.bincount(truth.pixels.ravel(), minlength=VOID + 1).tolist(), strict=False):
+                pixels[name] = pixels.get(name, 0) + count
+    total = sum(pixels.values())
+    return {name: round(count / total, 6) for name, count in pixels.items()} if total else {}
 
 
 def _number_stats(samples: Iterable[Sample]) -> dict[str, NumberStats]:

@@ -167,6 +167,12 @@ def _data(made: Page, evaluation: Evaluation | None, dataset: Dataset, card: dic
     if look.get("width") and look.get("height"):
         middle, least, greatest = (f"{look['width'][key]} × {look['height'][key]}" for key in ("median", "min", "max"))
         rows.append((both("report.data.size"), middle if least == greatest else f"{middle} ({least} – {greatest})"))
+    for key in ("objects", "sides"):
+        if spread := look.get(key):
+            rows.append((both(f"report.data.{key}"), f"{spread['median']} ({spread['min']} – {spread['max']})"))
+    if shares := look.get("pixel_shares"):
+        most = sorted(shares.items(), key=lambda pair: -pair[1])[:MOST_FILES]
+        rows.append((both("report.data.pixel_shares"), " · ".join(f"{name} {share:.2%}" for name, share in most)))
     rows += [(both("report.data.note"), twin(note)) for note in dataset.notes]
     made.facts(rows)
     _classes(made, dataset)
