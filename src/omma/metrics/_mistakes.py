@@ -39,23 +39,23 @@ def mistakes(matches: Matches, asked: Asked, shown: np.ndarray, classes: int) ->
     others, rest = wrong.take(np.flatnonzero(partner < 0)), unfound.take(np.flatnonzero(~taken))
     near, meant = np.full(len(others), -1), np.zeros(len(rest), bool)
     for rows, columns, iou in asked.near(others, rest, MEANT):
-        near[rows[np.argsort(iou, kind="stable")]] = columns[np.argsort(iou, kind="stable")]  # the last one stays: the nearest
+        rising = np.argsort(iou, kind="stable")
+        near[rows[rising]] = columns[rising]  # the last one stays: the nearest
         meant[columns] = True
     swapped, placed = partner >= 0, near >= 0
     missed, invented, badly_placed, found = range(len(KINDS))
     told, lain = wrong.take(np.flatnonzero(swapped)), unfound.take(partner[swapped])
-    rows = [
+    parts = [
         _rows(predicted.take(right), true.take(matches.partner[right]), found),
         _rows(told, lain, -1),
         _rows(others.take(np.flatnonzero(placed)), rest.take(near[placed]), badly_placed, true=classes),
         _rows(others.take(np.flatnonzero(~placed)), None, invented, true=classes),
         _rows(rest, None, np.where(meant, -1, missed), named=classes),
     ]
-    picture, *columns = (np.concatenate(column) for column in zip(*rows, strict=True))
+    picture, *told_of = (np.concatenate(column) for column in zip(*parts, strict=True))
     by = np.argsort(picture, kind="stable")
-    return {
-        key: by_picture(column[by], picture[by], matches.count) for key, column in zip(("pairs", "corners", "kind"), columns, strict=True)
-    }
+    tables = [by_picture(column[by], picture[by], matches.count) for column in told_of]
+    return dict(zip(("pairs", "corners", "kind"), tables, strict=True))
 
 
 def _rows(one: Objects, other: Objects | None, kind: int | np.ndarray, true: int | None = None, named: int | None = None):
