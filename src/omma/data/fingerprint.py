@@ -177,13 +177,18 @@ def _measure(dataset: Dataset, index: int) -> tuple[bytes, list[float] | None]:
             content = sample.path.read_bytes()
             picture = decode(content, name=sample.path.name)
         height, width = picture.shape[:2]
-        step = max(1, int((height * width / PIXELS) ** 0.5))
+        step = _stride(height, width)
         pixels = to_rgb8(picture[::step, ::step]).reshape(-1, 3).astype(np.float32)
     except (DataError, OSError):
         return b"", None
     colour = float((pixels.max(1) - pixels.min(1)).mean())
     pixels /= 255
     return hashlib.sha256(content).digest(), [width, height, colour, *pixels.mean(0, np.float64), *np.square(pixels).mean(0, np.float64)]
+
+
+def _stride(height: int, width: int) -> int:
+    """Every how many rows and columns are looked at."""
+    return max(1, int((height * width / PIXELS) ** 0.5))
 
 
 def _levels(means: np.ndarray, squares: np.ndarray, grey: bool) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -225,7 +230,9 @@ def _pixel_shares(samples: Iterable[Sample], names: list[str]) -> dict[str, floa
     pixels = dict.fromkeys(names, 0)
     for sample in samples:
         if isinstance(truth := sample.truth, Mask):
-            for name, count in zip(truth.classes, np.bincount(truth.pixels.ravel(), minlength=VOID + 1).tolist(), strict=False):
+            step = _stride(truth.height, truth.width)
+            seen = truth.pixels[::step, ::step].ravel()
+            for name, count in zip(truth.classes, np.bincount(seen, minlength=VOID + 1).tolist(), strict=False):
                 pixels[name] = pixels.get(name, 0) + count
     total = sum(pixels.values())
     return {name: round(count / total, 6) for name, count in pixels.items()} if total else {}
