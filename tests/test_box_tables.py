@@ -65,6 +65,26 @@ def test_headers(tmp_path: Path, kind: str) -> None:
     assert bool(data.notes) == (kind == "shares")
 
 
+NAMES = {
+    "gaps": ["0", "1", "3"],
+    "zero-based": ["0", "1", "2", "10"],
+    "one-based": ["1", "2", "3"],
+    "background": ["background", "cat"],
+}
+
+
+@pytest.mark.parametrize("header", ["path,x1,y1,x2,y2,label\n", ""])
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_are_kept_and_never_shifted(tmp_path: Path, kind: str, header: str) -> None:
+    names, labels = NAMES[kind], NAMES[kind][::-1]
+    put(tmp_path, "a.png")
+    data = open_data(table(tmp_path, header + "".join(f"a.png,{place},2,30,15,{label}\n" for place, label in enumerate(labels))))
+    assert (data.task, data.names, data.samples[0].truth.labels, data.refused) == ("detect", names, labels, [])
+    assert csv.write(data, tmp_path / "out") == []
+    again = open_data(tmp_path / "out")
+    assert (again.names, again.samples[0].truth.labels) == (names, labels)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gbk", "utf-16"])
 def test_chinese_tables(tmp_path: Path, encoding: str) -> None:
     put(tmp_path, "图片/一.png")

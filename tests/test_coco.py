@@ -468,7 +468,8 @@ def test_pycocotools_opens_it(tmp_path: Path, masks: bool) -> None:
 
 @pytest.mark.parametrize("masks", [False, True])
 def test_supervision_opens_it(tmp_path: Path, masks: bool) -> None:
-    supervision = pytest.importorskip("supervision")
+    import supervision
+
     data = drawn(tmp_path / "in", masks)
     coco.write(data, tmp_path / "out")
     theirs = supervision.DetectionDataset.from_coco(
@@ -517,3 +518,42 @@ def test_round_trip_by_way_of_voc_stays_within_half_a_pixel(tmp_path_factory: py
     found = data.samples[0].truth
     assert found.labels == labels and np.abs(found.boxes - truth.boxes).max(initial=0) < 0.5
     assert np.array_equal(found.ignored, truth.ignored) or not any(row[4] for row in rows)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.tuples(corner, corner, corner, corner, st.booleans()), max_size=5))
+def test_a_ring_of_formats_stays_within_half_a_pixel(tmp_path_factory: pytest.TempPathFactory, rows: list) -> None:
+    low = np.array([(a * (WIDTH - 2), b * (HEIGHT - 2)) for a, b, *_ in rows]).reshape(-1, 2)
+    far = low + 1.5 + np.array([(c, d) for _, _, c, d, _ in rows]).reshape(-1, 2) * ((WIDTH, HEIGHT) - low - 1.5)
+    truth = Boxes(WIDTH, HEIGHT, ["1" if row[4] else "0: <b>" for row in rows], np.concatenate([low, far], 1))
+    found = around(tmp_path_factory.mktemp("ring"), truth)
+    _, first = np.unique(np.round(truth.boxes, 3), axis=0, return_index=True)
+    if len(first) == len(truth):  # the same object twice counts once
+        assert found.labels == truth.labels and np.abs(found.boxes - truth.boxes).max(initial=0) < 0.5
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 2**32), st.integers(1, 4))
+def test_outlines_come_round_a_ring_of_formats(tmp_path_factory: pytest.TempPathFactory, seed: int, count: int) -> None:
+    coarse = np.random.default_rng(seed).integers(0, count + 1, (HEIGHT // 5, WIDTH // 5)).repeat(5, 0).repeat(5, 1)
+    counts = [_rle.encode(coarse == place) for place in range(1, count + 1) if (coarse == place).any()]
+    truth = Instances(WIDTH, HEIGHT, ["1", "0: <b>", "1", "1"][: len(counts)], np.zeros((len(counts), 4)), counts=counts).fitted()
+    found = around(tmp_path_factory.mktemp("ring"), truth)
+    assert found.labels == truth.labels and np.array_equal(found.masks(), truth.masks())
+    assert np.abs(found.boxes - truth.boxes).max(initial=0) < 0.5
+
+
+def around(top: Path, truth: Boxes) -> Boxes:
+    """COCO → VOC → YOLO → COCO."""
+    from omma.formats import voc, yolo
+
+    put(top / "in", "a.jpg")
+    names = ["0: <b>", "1"]
+    data = Dataset([Sample("a.jpg", top / "in/a.jpg", truth=truth)], names, {"boxes": "detect"}.get(truth.kind, truth.kind), top, "coco")
+    for step, module in enumerate((coco, voc, yolo, coco)):
+        module.write(data, top / str(step))
+        masks = module is voc and truth.kind == "instances"
+        data = module.read(top / str(step) / ("SegmentationObject" if masks else ""))
+        assert data.names == names and not data.refused
+    assert type(data.samples[0].truth) is type(truth)
+    return data.samples[0].truth

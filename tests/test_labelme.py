@@ -78,6 +78,24 @@ def test_polygons_are_instances(tmp_path: Path) -> None:
     assert isinstance(data.samples[0].truth, Instances) and data.samples[1].record == "一.json"
 
 
+NAMES = {
+    "gaps": ["0", "1", "3"],
+    "zero-based": ["0", "1", "2", "10"],
+    "one-based": ["1", "2", "3"],
+    "background": ["_background_", "background", "cat"],
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_names_are_kept_and_never_shifted(tmp_path: Path, kind: str) -> None:
+    names, labels = NAMES[kind], NAMES[kind][::-1]
+    data = open_data(make(tmp_path / "in", {"a": [shape(SQUARE, name) for name in labels]}))
+    assert (data.names, data.samples[0].truth.labels, data.refused) == (names, labels, [])
+    assert labelme.write(data, tmp_path / "out") == []
+    again = open_data(tmp_path / "out")
+    assert (again.names, again.samples[0].truth.labels) == (names, labels)
+
+
 def test_rectangles_are_boxes_whichever_corner_came_first(tmp_path: Path) -> None:
     rows = [shape([[30, 15], [10, 5]], kind="rectangle"), shape([[10, 15], [30, 5]], kind="rectangle"), shape(SQUARE, kind="rectangle")]
     data = open_data(make(tmp_path, {"a": rows}))

@@ -466,7 +466,8 @@ def test_more_objects_than_a_palette_holds(tmp_path: Path) -> None:
 
 
 def test_supervision_opens_it(tmp_path: Path) -> None:
-    supervision = pytest.importorskip("supervision")
+    import supervision
+
     data = drawn(tmp_path / "in", "detect")
     voc.write(data, tmp_path / "out")
     theirs = supervision.DetectionDataset.from_pascal_voc(str(tmp_path / "out/JPEGImages"), str(tmp_path / "out/Annotations"))

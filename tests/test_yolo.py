@@ -588,7 +588,8 @@ def test_unlabelled_pictures_stay_so(tmp_path: Path) -> None:
 
 
 def test_supervision_opens_what_is_written(tmp_path: Path) -> None:
-    supervision = pytest.importorskip("supervision")
+    import supervision
+
     mask = np.zeros((HEIGHT, WIDTH), bool)
     mask[4:16, 6:30] = True
     solid = Instances(WIDTH, HEIGHT, ["狗"], np.array([[6, 4, 30, 16.0]]), None, None, [_rle.encode(mask)])

@@ -23,6 +23,7 @@ from omma.formats._objects import size_of
 from omma.formats._outlines import joined, rings
 from omma.formats._texts import MOST, decoded, find_files, head, read_bytes
 from omma.formats._written import names_of, put_pictures
+from omma.formats.folders import in_order
 from omma.progress import Watch
 from omma.words import say
 
@@ -165,7 +166,7 @@ def _settle(dataset: Dataset, pictures: list[Path], known: dict[Path, _File]) ->
         dataset.samples.append(sample)
     dataset.samples.sort(key=lambda sample: sample.id)
     truths = [sample.truth for sample in dataset.samples if isinstance(sample.truth, Boxes)]
-    dataset.names = sorted({label for truth in truths for label in truth.labels})
+    dataset.names = in_order({label for truth in truths for label in truth.labels})
     dataset.task = ("instances" if masks else "detect") if truths else None
     if open_ := len(dataset) - len(truths):
         dataset.notes.append(say("formats.no_truth", count=open_))
