@@ -15,6 +15,7 @@ from torch.nn import functional as F
 _STRIDES = 8
 _RINGS = 3  # sample points of an overlap on each ray
 _ROWS = 1 << 14  # pixels whose rays are walked at once
+_CANVAS = 1 << 20  # pixels of boxes that outlines are drawn in at once
 
 
 class Stars(NamedTuple):
@@ -193,15 +194,21 @@ def paste(vertices: torch.Tensor, down: torch.Tensor, across: torch.Tensor) -> t
     """
     if torch.compiler.is_exporting() or torch.jit.is_tracing():
         return _pasted(vertices.flatten(0, -3), down, across).view(*vertices.shape[:-2], down.shape[0], across.shape[0])
-    # One after the other, each within its box: pages that nothing is written on take no memory.
+    # Each within its box, those of like size together: pages that nothing is written on take no memory.
     masks = torch.zeros(*vertices.shape[:-2], len(down), len(across), dtype=torch.bool, device=vertices.device)
     limits = torch.tensor([len(across), len(down)], device=vertices.device)
     flat = vertices.flatten(0, -3)
     low, high = flat.amin(1).floor().clamp_min(0).long(), torch.minimum(flat.amax(1).ceil().long(), limits)
-    for corners, mask, (left, top), (right, bottom) in zip(flat, masks.flatten(0, -3), low.tolist(), high.tolist(), strict=True):
-        if left < right and top < bottom:
-            moved = corners - corners.new_tensor([left, top])
-            mask[top:bottom, left:right] = _pasted(moved[None], down[top:bottom], across[left:right])[0]
+    sides, pages = high - low, masks.flatten(0, -3)
+    seen = (sides > 0).all(1).nonzero()[:, 0]
+    order = seen[sides[seen].amax(1).argsort(descending=True)]
+    while len(order):
+        some = order[: max(1, _CANVAS // int(sides[order[0]].max()) ** 2)]
+        order = order[len(some) :]
+        wide, tall = sides[some].amax(0).tolist()
+        patches = _pasted(flat[some] - low[some][:, None], down.new_ones(tall), across.new_ones(wide))
+        for page, patch, (left, top), (x, y) in zip(some.tolist(), patches, low[some].tolist(), sides[some].tolist(), strict=True):
+            pages[page, top : top + y, left : left + x] = patch[:y, :x]
     return masks
 
 
