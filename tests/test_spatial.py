@@ -344,6 +344,34 @@ def test_an_ignored_object_is_neither_found_nor_missed():
     assert judged(tensors, truth, 1).objects.tolist() == [3] and judged(*detections(), 1).objects.tolist() == [4]
 
 
+@pytest.mark.parametrize("given", ["masks", "outlines"])
+def test_outlines_are_found_by_their_pixels_and_not_by_their_boxes(given):
+    """Of two objects with right boxes one is outlined wrongly; a third, ignored, has no pixels of its own on the map."""
+    tensors, truth = detections()
+    corners = truth["boxes"][:, :2]
+    boxes = torch.cat([corners, corners, truth["boxes"][:, 4:]], 1)
+    thin = torch.tensor([[0.0, 0], [1, 0], [10, 10], [0, 1]])  # within its box, and little of it
+    whole = torch.tensor([[0.0, 0], [1, 0], [1, 1], [0, 1]])
+    low, far = boxes[..., None, :2], boxes[..., None, 2:]
+    outlines = low + whole * (far - low)
+    outlines[:, 1] = low[:, 1] + thin
+    tensors = tensors | {"boxes": boxes, "extent": torch.full((1, 2), 64)}
+    tensors |= (
+        {"outlines": outlines} if given == "outlines" else {"masks": Instances.locate(tensors | {"outlines": outlines}, None, {})["masks"]}
+    )
+    objects = torch.zeros(1, 64, 64, dtype=torch.int16)
+    objects[0, 0:10, 0:10], objects[0, 20:30, 20:30] = 1, 2
+    truth = truth | {"objects": objects, "classes": torch.tensor([[0, 0, -1, -1, 0]]), "ignored": torch.tensor([[False] * 4 + [True]])}
+    from omma.answers._fitting import judged
+
+    found = judged(tensors, truth, 1, Instances._shared)
+    assert found.hit.tolist() == [True, False, False, True] and found.objects.tolist() == [2]
+    assert judged(tensors, truth, 1).hit.tolist() == [True, True, False, False], "their boxes are right"
+    bare = {key: value[:, :0] if key not in ("extent", "objects") else value for key, value in tensors.items()}
+    assert not len(judged(bare, truth, 1, Instances._shared).share)
+    assert Instances.fit(tensors, truth, ["cell"]) != Boxes.fit(tensors, truth, ["cell"])
+
+
 def test_thresholds_hide_objects_from_people_and_not_from_measures():
     task = Detect(["cell"])
     tensors, _ = detections()

@@ -238,9 +238,16 @@ class Boxes(Placed):
         from omma.answers._fitting import judged
         from omma.answers.operating import log_odds_line, moved
 
-        found = judged(tensors, truth, len(names))
+        found = judged(tensors, truth, len(names), cls._shared)
         line = log_odds_line(found.share, found.hit)
         return {"log_odds": line, "threshold": replace(found, share=moved(found.share, line)).thresholds(goal)}
+
+    @classmethod
+    def _shared(cls, found: dict[str, torch.Tensor], true: dict[str, torch.Tensor]) -> torch.Tensor:
+        """(K, M) IoU of one picture's detections and objects in the frame: what `fit` calls found."""
+        from omma.answers._fitting import by_boxes
+
+        return by_boxes(found, true)
 
     @classmethod
     def operate(cls, tensors: dict[str, torch.Tensor], point: dict[str, Any]) -> dict[str, torch.Tensor]:

@@ -143,6 +143,19 @@ class Instances(Boxes):
         return _moving.compact(moved)
 
     @classmethod
+    def _shared(cls, found: dict[str, torch.Tensor], true: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Of masks; an object that has no pixel on the map (an ignored one, one too small for the frame) is found by its box."""
+        from omma.answers._fitting import by_masks
+
+        shared = Boxes._shared.__func__(cls, found, true)  # type: ignore[attr-defined]
+        near = (found["probabilities"] > 0) & (shared > 0).any(1)  # masks whose boxes lie apart share nothing
+        rows = {key: (value if key == "extent" else value[near])[None] for key, value in found.items()}
+        apart, pixels = by_masks(cls.locate(rows, None, {})["masks"][0], true["objects"], len(true["classes"]))
+        masks = shared.new_zeros(shared.shape)
+        masks[near] = apart
+        return masks.where(pixels > 0, shared)
+
+    @classmethod
     def locate(cls, tensors: dict[str, torch.Tensor], place: Spot | None, point: dict[str, Any]) -> dict[str, torch.Tensor]:
         """Those of boxes, and {"masks": (B, K, H, W) bool}, from "outlines" (star-convex) or from masks of the frame."""
         import torch
