@@ -255,6 +255,13 @@ def test_nothing_held_out_is_said(data, tmp_path):
     assert told.scores == {} and told.verdict["word"] == "unknown" and told.notes
 
 
+@pytest.mark.parametrize("task", ["detect", "instances", "segment", "regress", "multilabel"])
+def test_classes_of_pictures_teach_no_other_task(task, data, tmp_path):
+    with pytest.raises(OmmaError, match=f"labels are classes, and {task} learns from .*--task classify"):
+        train(data, task=task, budget="2 steps", out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
 def test_one_class_is_nothing_to_learn(tmp_path):
     np.savez(tmp_path / "one.npz", images=np.zeros((9, 16, 16, 3), "uint8"), labels=np.zeros(9, int))
     with pytest.raises(DataError) as error:

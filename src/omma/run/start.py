@@ -16,7 +16,7 @@ from omma.data.recast import ground_of, kind_of, present, seen_as
 from omma.data.sample import Dataset
 from omma.data.split import split as split_parts
 from omma.engine import machine as machines
-from omma.errors import DataError
+from omma.errors import DataError, OmmaError
 from omma.formats.format import open_data
 from omma.progress import Watch
 from omma.recipe import Recipe
@@ -53,7 +53,12 @@ def start(
     if parent is not None:
         same_model(recipe, parent)
     if recipe.task is not None:
-        dataset = seen_as(dataset, catalog.find("tasks", recipe.task).answer.kind)
+        wanted = catalog.find("tasks", recipe.task).answer.kind
+        dataset = seen_as(dataset, wanted)
+        if (have := kind_of(dataset)) not in (None, wanted):
+            kinds = {key: say(f"convert.kind.{kind}") for key, kind in (("have", have), ("want", wanted))}
+            fix = say("train.other_labels_fix", fits=dataset.task, **kinds)
+            raise OmmaError(say("train.other_labels", task=recipe.task, **kinds), data, fix)
     dataset = told(dataset, data, watch)
     learnable(dataset, data)
     machine = machines.setup(device, recipe.precision, recipe.threads)
