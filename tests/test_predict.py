@@ -181,8 +181,18 @@ def test_numbers_cannot_be_sorted_into_folders(photos, tmp_path):
     where = numbers.save(tmp_path / "numbers")
     rows = rows_of(where, "图片/a")
     assert set(rows[0]["numbers"]) == {"cat", "dog", "鸟"}
-    with pytest.raises(NotMeaningful):
-        rows_of(where, "图片/a", out=tmp_path / "out", as_="folders")
+    with pytest.raises(NotMeaningful, match="answers with numbers"):
+        omma.predict(where, "图片/a", out=tmp_path / "out", as_="folders")
+    assert not (tmp_path / "out").exists(), "another form may be asked for in its place"
+
+
+@pytest.mark.parametrize("kind", ["boxes", "instances", "mask"])
+def test_what_lies_somewhere_cannot_be_sorted_into_folders_and_says_what_it_is(kind):
+    from omma.verbs._outputs import sortable
+    from omma.words import say
+
+    with pytest.raises(NotMeaningful, match=say(f"convert.kind.{kind}")):
+        sortable(kind)
 
 
 def test_a_folder_with_other_things_is_left_alone(bundle, photos, tmp_path):

@@ -148,15 +148,11 @@ class Job:
 
     def _table(self) -> Table | None:
         """The table, its columns those of any answer of this model."""
-        if self.folder is None or self.as_ not in ("csv", "folders"):
+        if self.folder is None or self.as_ != "csv":
             return None
-        from omma.verbs._outputs import Table, folders_of
+        from omma.verbs._outputs import Table
 
-        sample = self.engine.answers(self._blank(), self.point)[0].json()
-        if self.as_ == "folders":
-            folders_of(sample)  # says at once when there is nothing to sort by
-            return None
-        return Table(self.folder.out, sample)
+        return Table(self.folder.out, self.engine.answers(self._blank(), self.point)[0].json())
 
     def _in_order(self, known: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row, np.ndarray | None]]:
         """(place, row, features) of every picture: chunks between known rows are answered ahead in threads."""

@@ -171,18 +171,20 @@ def flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def folders_of(row: dict[str, Any]) -> list[str]:
-    """The folders a picture is sorted into.
-
-    Raises:
-        NotMeaningful: the answer names nothing to sort by.
-    """
+    """The folders a picture is sorted into, see `sortable`."""
     if "error" in row:
         return [UNREADABLE]
-    if "labels" in row:
-        return [safe(one["label"]) for one in row["labels"]] or [NONE]
-    if "label" in row:
-        return [safe(row["label"])]
-    raise NotMeaningful(say("predict.nothing_to_sort_by"))
+    return ([safe(one["label"]) for one in row["labels"]] or [NONE]) if "labels" in row else [safe(row["label"])]
+
+
+def sortable(kind: str) -> None:
+    """Refuse what names no folder.
+
+    Raises:
+        NotMeaningful: the answers are of another kind than classes.
+    """
+    if kind not in ("label", "labels"):
+        raise NotMeaningful(say("predict.nothing_to_sort_by", kind=say(f"convert.kind.{kind}")))
 
 
 def safe(name: str) -> str:

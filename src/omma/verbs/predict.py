@@ -108,6 +108,10 @@ def predict(
     if moving is not None and (embed is not None or as_ == "folders"):
         raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
     opened = bundles.open(bundle)
+    if as_ == "folders":
+        from omma.verbs._outputs import sortable
+
+        sortable(opened.task.answer.kind)
     point = {} if threshold is None else {"threshold": float(threshold)}
     if threshold is not None and "threshold" not in opened.point:
         watch.warn(say("predict.threshold_unused"))
