@@ -291,7 +291,7 @@ def test_a_bad_object_is_named_and_the_others_stay(tmp_path: Path, kind: str) ->
 
 BAD_PICTURES = {
     "missing": (image(2, "none.png"), "none.png"),
-    "leaves": (image(2, "../../etc/passwd"), "leaves"),
+    "leaves": (image(2, "../../etc/passwd"), "leaves the folder of the data"),
     "leaves from the top": (image(2, "/etc/passwd"), "leaves"),
     "link": (image(2, "link.png"), "leaves"),
     "no name": ({"id": 2}, "file_name"),
