@@ -9,6 +9,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import omma
 from omma.data.duplicates import Duplicates
@@ -86,6 +87,25 @@ def test_a_setting_that_is_ignored_warns(words, key):
     (line,) = advice.ignored(recipe, {}, False)
     assert key in line
     assert not list(advice.ignored(Recipe(task="classify").tell(["optimizer=momentum", "momentum=0.5"]), {}, False))
+
+
+@pytest.mark.parametrize("task", ["detect", "segment"])
+@pytest.mark.parametrize("goal", ["nonsense", "recall>=1.5", "recall>=nan", "f1>=0.5", "precision"])
+def test_a_goal_that_is_none_is_refused_before_anything_is_learned(task, goal, tmp_path):
+    with pytest.raises(OmmaError, match="is none of"):
+        Recipe(task=task).tell([f"goal={goal}"])
+    (tmp_path / "own.toml").write_text(f'task = "{task}"\n[task_settings]\ngoal = "{goal}"\n', "utf-8")
+    with pytest.raises(OmmaError, match="is none of"):
+        Recipe().read(tmp_path / "own.toml")
+
+
+def test_a_goal_for_pixels_of_many_classes_is_ignored_aloud():
+    recipe = Recipe(task="segment").tell(["goal=recall>=0.9"])
+    (line,) = advice.ignored(recipe, {}, False, 4)
+    assert "goal is ignored" in line and "4 classes" in line
+    assert not list(advice.ignored(recipe, {}, False, 2))
+    assert not list(advice.ignored(Recipe(task="segment").tell(["goal="]), {}, False, 4))
+    assert not list(advice.ignored(Recipe(task="detect").tell(["goal=recall>=0.9"]), {}, False, 4))
 
 
 def test_a_share_of_what_is_given_and_weights_beside_a_bundle_are_ignored_aloud():
@@ -253,3 +273,19 @@ def test_another_shape_cannot_go_on(tmp_path):
     first = train(data, *WORDS, budget="2 steps", out=str(tmp_path / "run"))
     with pytest.raises(OmmaError, match="do not fit"):
         train(data, "widths=4,4", "threads=1", budget="2 steps", from_=str(first.run), out=str(tmp_path / "other"))
+
+
+def test_a_goal_out_of_reach_is_told_and_kept_with_the_run(tmp_path):
+    """Where the few pixels of the second class lie is drawn by lot: no threshold shows them alone."""
+    draw = np.random.default_rng(0)
+    for place in range(8):
+        for folder, values in (("images", draw.integers(0, 256, (32, 32, 3))), ("masks", draw.random((32, 32)) < 0.03)):
+            (tmp_path / "set" / folder).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(values.astype(np.uint8)).save(tmp_path / "set" / folder / f"{place}.png")
+    words = ["task=segment", "model=unet-small", "size=32", "goal=precision>=1", "val=0.25", "test=0.25", "threads=1"]
+    done = train(str(tmp_path / "set"), *words, budget="1 step", out=str(tmp_path / "run"))
+    kept = omma.open(done.run)
+    (line,) = [line for line in done.notes if "precision>=1" in line]
+    assert line in kept.card["notes"] and line in done.lines() and "unreached" not in kept.point
+    page = (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert twin(line)["zh"].replace(">", "&gt;") in page

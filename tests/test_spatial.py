@@ -15,6 +15,7 @@ from omma.data.spatial.along import Along
 from omma.data.spatial.truths import Truths
 from omma.data.views import InGraph, Views
 from omma.recipe import Recipe
+from omma.run import advice
 from omma.tasks.detect import Detect
 from omma.tasks.segment import Segment
 
@@ -273,6 +274,28 @@ def detections():
 def test_the_threshold_serves_the_goal(goal, threshold):
     tensors, truth = detections()
     assert torch.equal(shown(tensors, Boxes.fit(tensors, truth, ["cell"], goal)), tensors["probabilities"] > threshold)
+
+
+@pytest.mark.parametrize("goal", ["recall>=0.99", "precision>=1"])
+def test_a_goal_out_of_reach_is_told_with_the_classes_that_miss_it(goal):
+    """One object is never found; of a second class there is only what is wrong, at 0.95, and one object that is not found either."""
+    tensors, truth = detections()
+    tensors = tensors | {"probabilities": torch.tensor([[0.95, 0.6, 0.5, 0.4, 0.3]]), "classes": torch.tensor([[1, 0, 0, 0, 0]])}
+    truth["classes"][0, 0] = 0
+    point = Boxes.fit(tensors, truth, ["cell", "dust"], goal)
+    both = goal.startswith("recall")
+    assert point["unreached"] == ([0, 1] if both else [1])
+    line = advice.unreached(point, ["cell", "dust"], goal)[0]
+    assert goal in line and "dust" in line and ("cell" in line) == both
+    assert "unreached" not in point and not advice.unreached(point, ["cell", "dust"], goal), "a point holds what answers are made with"
+
+
+def test_a_goal_for_pixels_out_of_reach_is_told():
+    logits = torch.zeros(1, 2, 4, 4)
+    logits[0, 1, :2] = 1.0
+    wrong = {"mask": (logits[:, 1] < 0.5).to(torch.uint8)}
+    assert Mask.fit({"logits": logits}, wrong, ["ground", "lesion"], "precision>=0.9")["unreached"] == [1]
+    assert "unreached" not in Mask.fit({"logits": logits}, wrong, ["ground", "lesion"], "recall>=0.9")
 
 
 def shown(tensors, point):

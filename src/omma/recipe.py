@@ -135,6 +135,10 @@ class Recipe:
         else:
             if owners[0] == "task" and bare == "loss":
                 self._fits(str(text))
+            if owners[0] == "task" and bare == "goal":
+                from omma.answers.operating import parse_goal
+
+                parse_goal(str(text))
             default = (task if owners[0] == "task" else model)[bare]
             store = self.task_settings if owners[0] == "task" else self.model_settings
             name = f"{owners[0]}.{bare}"

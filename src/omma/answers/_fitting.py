@@ -33,11 +33,11 @@ class Judged:
     kind: torch.Tensor
     objects: torch.Tensor
 
-    def threshold(self, goal: str) -> float:
-        """One for all classes."""
+    def threshold(self, goal: str) -> tuple[float, bool]:
+        """One for all classes, and whether it serves the goal."""
         return threshold_for(self.share, self.hit, int(self.objects.sum() - self.hit.sum()), goal)
 
-    def thresholds(self, goal: str) -> list[float]:
+    def thresholds(self, goal: str) -> list[tuple[float, bool]]:
         """One for each class; for a class without objects that of all together."""
         common = self.threshold(goal)
         return [self._of(place).threshold(goal) if count else common for place, count in enumerate(self.objects.tolist())]

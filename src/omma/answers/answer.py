@@ -29,6 +29,8 @@ class Answer:
     kind: ClassVar[str] = "answer"
     # Operated outputs that two ways of computing them are compared by, number by number; None = all. The rest `same` judges.
     compared: ClassVar[tuple[str, ...] | None] = None
+    # How many classes there must be for a goal to mean something; None = any number.
+    aimed: ClassVar[int | None] = None
 
     def json(self) -> dict[str, Any]:
         """Plain JSON values; scores 0–1, coordinates in pixels of the upright original."""
@@ -68,6 +70,8 @@ class Answer:
     @classmethod
     def fit(cls, tensors: dict[str, torch.Tensor], truth: dict[str, torch.Tensor], names: Sequence[str], goal: str = "") -> dict[str, Any]:
         """The operating point (JSON values) that suits these outputs of `Task.infer` best; called on validation only.
+
+        Beside it "unreached": the places of names for which no threshold does what the goal asks; left out where there are none.
 
         Args:
             names: as in `tensors`.

@@ -240,7 +240,10 @@ class Boxes(Placed):
 
         found = judged(tensors, truth, len(names), cls._shared)
         line = log_odds_line(found.share, found.hit)
-        return {"log_odds": line, "threshold": replace(found, share=moved(found.share, line)).thresholds(goal)}
+        levels = replace(found, share=moved(found.share, line)).thresholds(goal)
+        point = {"log_odds": line, "threshold": [level for level, _ in levels]}
+        short = [place for place, (_, served) in enumerate(levels) if not served]
+        return point | ({"unreached": short} if short else {})
 
     @classmethod
     def _shared(cls, found: dict[str, torch.Tensor], true: dict[str, torch.Tensor]) -> torch.Tensor:

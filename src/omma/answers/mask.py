@@ -47,6 +47,7 @@ class Mask(Placed):
     packed: bytes
     sure: bytes | None = None
     kind: ClassVar[str] = "mask"
+    aimed: ClassVar[int | None] = 2
     compared: ClassVar[tuple[str, ...] | None] = ("probabilities", "probability")
 
     @classmethod
@@ -177,10 +178,11 @@ class Mask(Placed):
         if not len(target):
             return {}
         warmth = temperature(logits, target)
-        if logits.shape[1] != 2:
+        if logits.shape[1] != cls.aimed:
             return {"temperature": warmth}
         second = (logits.double() / warmth).softmax(1)[:, 1]
-        return {"temperature": warmth, "threshold": threshold_for(second, target == 1, goal=goal)}
+        level, served = threshold_for(second, target == 1, goal=goal)
+        return {"temperature": warmth, "threshold": level} | ({} if served else {"unreached": [1]})
 
     @classmethod
     def operate(cls, tensors: dict[str, torch.Tensor], point: dict[str, Any]) -> dict[str, torch.Tensor]:

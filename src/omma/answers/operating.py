@@ -84,13 +84,13 @@ def reject_level(shares: torch.Tensor, target: torch.Tensor) -> float:
 
 def best_thresholds(shares: torch.Tensor, target: torch.Tensor) -> list[float]:
     """For each of C classes the threshold of best F1; 0.5 where all or none of the samples have it."""
-    return [0.5 if row.all() else threshold_for(share, row) for share, row in zip(shares.T, target.T > 0.5, strict=True)]
+    return [0.5 if row.all() else threshold_for(share, row)[0] for share, row in zip(shares.T, target.T > 0.5, strict=True)]
 
 
-def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> float:
-    """The probability from which on something is shown: best F1, or the highest that keeps what a person asked for.
+def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> tuple[float, bool]:
+    """The probability from which on something is shown: best F1, or what a person asked for; and whether that can be had at all.
 
-    Halfway to the next lower one, so that rounding does not tip it.
+    Where it cannot: what comes nearest to it. Halfway to the next lower one, so that rounding does not tip it.
 
     Args:
         share: (N,) probabilities of what might be shown.
@@ -101,21 +101,20 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
     kind, level = parse_goal(goal)
     total = int(truth.sum()) + missed
     if not len(share) or not total:
-        return 0.5
+        return 0.5, kind == "f1"
     share, order = share.double().sort(descending=True)
     hits, shown = truth[order].double().cumsum(0), torch.arange(1, len(share) + 1)
     # Only the last of several equal probabilities is a place where a threshold can cut.
     last = torch.cat([share[1:] != share[:-1], torch.tensor([True])])
+    enough = last & ((hits / total if kind == "recall" else hits / shown) >= level)
     if kind == "recall":
-        enough = last & (hits / total >= level)
         best = int(enough.nonzero()[0, 0]) if enough.any() else len(share) - 1
     elif kind == "precision":
-        enough = last & (hits / shown >= level)
         best = int(enough.nonzero()[-1, 0]) if enough.any() else 0
     else:
         best = int(torch.where(last, 2 * hits / (shown + total), -1).argmax())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
-    return six(float((share[best] + below) / 2))
+    return six(float((share[best] + below) / 2)), kind == "f1" or bool(enough.any())
 
 
 def parse_goal(goal: str) -> tuple[str, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 
@@ -35,13 +36,14 @@ def leaks(dataset: Dataset, near: Duplicates) -> Iterator[str]:
         yield say("train.torn", count=count)
 
 
-def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iterator[str]:
+def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool, names: int = 0) -> Iterator[str]:
     """A sentence for every setting a person made that this run will not use.
 
     Args:
         recipe: as planned.
         given: the sizes of the parts the dataset came with.
         from_bundle: whether an earlier model is gone on from.
+        names: how many there are.
     """
     answer = catalog.find("tasks", str(recipe.task)).answer
     placed = issubclass(answer, Placed)
@@ -58,6 +60,7 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
         "test": recipe.test > 0 and "test" in given and say("train.part_given", part="test"),
         "pretrained": from_bundle and "--from",
         "task.label_smoothing": loss == "nll" and recipe.task_settings.get("label_smoothing", 0) > 0 and "loss=nll",
+        "task.goal": recipe.task_settings.get("goal") and answer.aimed not in (None, names) and say("train.count_of_classes", count=names),
         **dict.fromkeys(STILL if placed else MOVED, f"task={recipe.task}"),
         **({"mixup": False} if placed and answer.blends else {}),
         "overlap": recipe.fit != "windows" and f"fit={recipe.fit}",
@@ -70,6 +73,12 @@ def ignored(recipe: Recipe, given: Mapping[str, int], from_bundle: bool) -> Iter
             yield say("train.ignored", key=key.removeprefix("task."), reason=reason)
     if loss == "nll" and (recipe.mixup or recipe.cutmix):
         yield say("train.hard_targets")
+
+
+def unreached(point: dict[str, Any], names: Sequence[str], goal: str) -> list[str]:
+    """A sentence for a goal that no threshold serves on validation, taken out of what `Answer.fit` says."""
+    short = [names[place] for place in point.pop("unreached", [])]
+    return [say("train.unreached", goal=goal, names=", ".join(short))] if short else []
 
 
 def short(recipe: Recipe, total: int, per_epoch: int, seconds: float) -> str | None:

@@ -68,7 +68,7 @@ def begin(
     print_of = take(dataset, watch)
     task = decide(dataset, print_of, recipe)
     made = ready(task, recipe, dataset, print_of, machine, parent, watch)
-    notes = [*notes, *advice.ignored(recipe, given, parent is not None)]
+    notes = [*notes, *advice.ignored(recipe, given, parent is not None, len(dataset.names))]
     budget = parse(recipe.get("budget", "10min"))
     measured: dict[str, float] = {}
     deadline = None

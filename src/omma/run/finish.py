@@ -17,6 +17,7 @@ from omma.parts.surgery import plan_of
 from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle
 from omma.report.run import write_report
+from omma.run import advice
 from omma.run.folder import Facts, RunFolder
 from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, validator
@@ -36,15 +37,17 @@ def best_nets(run: RunFolder, made: Ready) -> float | None:
     return found.state["best"]
 
 
-def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
+def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> list[str]:
     """Set the bundle's operating point, and its views of test time: averaging stays only where validation is answered no worse with it.
+
+    Returns a sentence where the goal is out of reach.
 
     Args:
         plain: the score of validation without averaging; higher is better.
     """
     places = made.batches.frames.part("val")
     if not places:
-        return
+        return []
     if is_placed(made.task):  # maps of every picture at once would not fit into memory
         places = places[:: -(-len(places) // MOST)]
     truths = made.batches.dataset.choose(places).truths()  # a point is fitted on frames
@@ -59,7 +62,9 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> None:
             bundle.card["recipe"] = made.recipe.json()
             tensors = asked(bundle, made, places)
     truth = made.task.answer.tensors(truths, made.task.names, made.views)
-    bundle.point = made.task.answer.fit(tensors, truth, made.task.names, made.task.settings.get("goal", ""))
+    goal = made.task.settings.get("goal", "")
+    bundle.point = made.task.answer.fit(tensors, truth, made.task.names, goal)
+    return advice.unreached(bundle.point, made.task.names, goal)
 
 
 def asked(bundle: Bundle, made: Ready, places: list[int]) -> dict[str, torch.Tensor]:
@@ -78,7 +83,7 @@ def batches_of_frames(made: Ready, places: list[int], size: int = 128):
 
 
 def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
-    """The bundle of a finished run, operating point fitted, not yet scored or saved."""
+    """The bundle of a finished run, operating point fitted, notes in its card; not yet scored or saved."""
     plain = best_nets(run, made)
     card: dict[str, Any] = {
         "model": made.recipe.model,
@@ -99,7 +104,7 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
     if facts.surgery:
         card["surgery"] = plan_of(_whole(made), made.net)
     bundle = Bundle(made.task, dict(made.players.nets), made.views, {}, card)
-    fit_on_validation(bundle, made, plain)
+    bundle.card["notes"] = [*facts.notes, *fit_on_validation(bundle, made, plain)]
     return bundle
 
 
@@ -123,7 +128,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     bundle = pack(run, made, facts, machine)
     parts = made.dataset.counts()
     part = "test" if parts.get("test") else "val" if parts.get("val") else ""
-    notes = list(facts.notes)
+    notes = bundle.card["notes"]
     if part != "test":
         notes.append(say("train.no_test") if part else say("train.no_score"))
     evaluation = None
@@ -136,7 +141,6 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     rows = list(run.rows())
     seen = train_score(made)
     words = verdict(rows, seen[0] if seen else None)
-    bundle.card["notes"] = notes
     trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes, facts.where)
     if machine.is_first:
         bundle.save(run.bundle)

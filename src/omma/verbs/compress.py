@@ -225,12 +225,15 @@ def _candidates(shop: Shop, whole: Bundle, method: str | None, before: list[Any]
 
 def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
     from omma.compressors import _judge as judge
+    from omma.run import advice
     from omma.runtimes.choose import named
 
     places = shop.places("val")
     tensors = shop.inferred(named("ort", bundle), places)
     truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
-    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, bundle.task.settings.get("goal", ""))
+    goal = bundle.task.settings.get("goal", "")
+    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, goal)
+    bundle.card["notes"] = [say("compress.note", method=name), *advice.unreached(bundle.point, bundle.names, goal)]
     drop, doubt = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors, shop.spots(bundle, places)))
     shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop, doubt)
@@ -262,7 +265,6 @@ def _finish(
     assert whole.path is not None and best.speed is not None
     copy.card["parent"] = {"sha256": whole.digest, "method": best.method, "speed": {"before": old.json(), "after": best.speed.json()}}
     copy.card["parent"] |= {"validation": chosen.json(), "test": held_out.json() if held_out else None}
-    copy.card["notes"] = [say("compress.note", method=best.method)]
     copy.save(target)
     return Compressed(
         str(target), best.method, (judge.size_of(whole.path), judge.size_of(target)), (old, best.speed), chosen, held_out, tried, max_drop
