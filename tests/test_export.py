@@ -167,6 +167,25 @@ def test_a_picture_that_cannot_be_read_is_said_and_the_others_count(bundle, phot
     assert len(found) == 7 and "0.png" in warned[0]
 
 
+@pytest.mark.parametrize("format", ["masks", "voc"])
+def test_label_maps_are_no_pictures_to_prove_a_file_on(bundle, tmp_path, format):
+    """Pictures are bright, label maps dark."""
+    from omma.answers.mask import Mask
+    from omma.data.sample import Dataset, Sample
+    from omma.formats import masks, voc
+
+    folder_of(tmp_path / "photos", 4)
+    truth = Mask.of((np.arange(24 * 36).reshape(24, 36) % 2).astype(np.uint8), ["background", "spot"])
+    files = sorted((tmp_path / "photos").iterdir())
+    for file in files:
+        Image.fromarray(np.full((24, 36, 3), 200, np.uint8)).save(file)
+    samples = [Sample(file.name, file, truth=truth, split="train") for file in files]
+    dataset = Dataset(samples, ["background", "spot"], "segment", tmp_path / "photos", "masks")
+    {"masks": masks, "voc": voc}[format].write(dataset, tmp_path / "set")
+    found = verb.own_pictures(bundle, tmp_path / "set", None, omma.progress.Watch())
+    assert len(found) == 4 and all(picture.min() == 200 for picture in found)
+
+
 def test_the_example_runs_where_there_is_no_omma(exported, bundle, photos, tmp_path):
     """In a process that cannot import omma or torch."""
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['omma'] = sys.modules['torch'] = None\n")

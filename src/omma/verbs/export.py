@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from omma.bundle import Bundle
+    from omma.data.sample import Dataset
 
 PICTURES = 64  # of the user's own that the gate compares
 TOGETHER, PIXELS = 8, 64_000_000  # most pictures and pixels of one batch
@@ -198,10 +199,9 @@ def own_pictures(opened: Bundle, data: str | Path, format: str | None, watch: Wa
     from omma.data.crew import in_threads
     from omma.data.decode import decode, find_pictures
     from omma.exporters.graph import shown
-    from omma.formats.format import open_data
 
-    files = find_pictures(Path(data)) if format is None and Path(data).is_dir() else []
-    dataset = None if files else open_data(data, format, watch)
+    dataset = _as_data(data, format, watch)
+    files = find_pictures(Path(data)) if dataset is None else []
     total = len(files) if dataset is None else len(dataset)
     places = sorted({place * total // PICTURES for place in range(PICTURES)}) if total else []
 
@@ -216,6 +216,21 @@ def own_pictures(opened: Bundle, data: str | Path, format: str | None, watch: Wa
     if not pictures:
         raise DataError(say("export.no_pictures"), str(data))
     return pictures
+
+
+def _as_data(data: str | Path, format: str | None, watch: Watch) -> Dataset | None:
+    """What is read as a data set, so that masks are not taken for pictures; None for a folder in which every picture is one."""
+    from omma.data.decode import find_pictures
+    from omma.formats.format import open_data
+
+    plain = format is None and Path(data).is_dir()
+    try:
+        found = open_data(data, format, watch)
+    except DataError:
+        if plain and find_pictures(Path(data)):
+            return None
+        raise
+    return None if plain and found.format == "folders" else found
 
 
 def _shapes(graph: Any) -> dict[str, tuple[int | str, ...]]:
