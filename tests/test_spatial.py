@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 import torch
 
+from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.mask import VOID, Mask
 from omma.answers.placed import Move
+from omma.data.recast import recast
 from omma.data.sample import Dataset, Sample
 from omma.data.spatial.along import Along
 from omma.data.spatial.truths import Truths
@@ -213,6 +215,27 @@ def test_two_pictures_shown_through_each_other_have_the_objects_of_both():
     _, kept = vary(frames[:1], {key: value[:1] for key, value in truth.items()}, index[:1], 0)
     assert len(kept["classes"][0]) == len(truth["classes"][0]), "alone there is nobody to be mixed with"
     assert not Along(views(), Recipe().put("you", mixup=0.6, **still), Instances).tables
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 45, 90])
+def test_a_box_that_turns_is_fitted_to_its_outline(degrees):
+    """A disc beside an object without an outline: the disc's box stays as wide as the disc, the other's holds its turned corners."""
+    y, x = np.mgrid[:SIDE, :SIDE] + 0.5
+    disc = (y - 32) ** 2 + (x - 32) ** 2 < 20**2
+    found = Instances(SIDE, SIDE, ["red"], np.array([[12.0, 12, 52, 52]]), counts=[_rle.encode(disc)])
+    bare = Boxes(SIDE, SIDE, ["red"], np.array([[12.0, 12, 52, 52]]))
+    dataset = recast(Dataset([Sample("a", truth=found), Sample("b", truth=bare)], NAMES, "detect", root=None, format=""), "boxes")[0]  # type: ignore[arg-type]
+    assert dataset.samples[0].truth.kind == "boxes"
+    index, cpu = torch.tensor([0, 1]), torch.device("cpu")
+    truth = Truths(dataset, Detect(NAMES), views(), cpu, True).at(index)
+    assert "hull" not in Truths(dataset, Detect(NAMES), views(), cpu).at(index), "costs nothing where nothing turns"
+    angle = torch.tensor(degrees * np.pi / 180)
+    turn = torch.eye(3).repeat(2, 1, 1)
+    turn[:, 0, 0], turn[:, 0, 1], turn[:, 1, 0], turn[:, 1, 1] = angle.cos(), -angle.sin(), angle.sin(), angle.cos()
+    moved = Boxes.move(truth, [Move(index, turn, torch.tensor([[-1.0, -1, 1, 1]] * 2))], SIDE)
+    sides = (moved["boxes"][..., 2:] - moved["boxes"][..., :2])[:, 0]
+    assert (sides[0] - 40).abs().max() < 1.1 and sides[0, 0] == pytest.approx(float(sides[0, 1]), abs=1e-3), "corners of pixels stick out"
+    torch.testing.assert_close(sides[1], torch.full((2,), 40 * float(angle.cos() + angle.sin())), atol=1e-3, rtol=0)
 
 
 def test_an_object_that_left_is_gone_and_one_half_gone_is_cut():

@@ -46,10 +46,11 @@ def boxes(truth: Truth, moves: Sequence[Move], size: int) -> Truth:
 
 
 def _carried(truth: Truth, move: Move, size: int) -> Truth:
-    corners = truth["boxes"][move.source] * (2 / size) - 1
-    x, y = corners[..., [0, 2, 0, 2]], corners[..., [1, 1, 3, 3]]
+    boxes = truth["boxes"]
+    corners = truth["hull"] if "hull" in truth else torch.stack([boxes[..., [0, 2, 0, 2]], boxes[..., [1, 1, 3, 3]]], -1)
+    x, y = (corners[move.source] * (2 / size) - 1).unbind(-1)
     back = torch.linalg.inv(move.theta)
-    points = back[:, None] @ torch.stack([x, y, torch.ones_like(x)], -2)  # (B, M, 3, 4)
+    points = back[:, None] @ torch.stack([x, y, torch.ones_like(x)], -2)  # (B, M, 3, K)
     low, high = points[:, :, :2].amin(-1), points[:, :, :2].amax(-1)
     whole = (high - low).prod(-1)
     left, right = move.window[:, None, :2], move.window[:, None, 2:]

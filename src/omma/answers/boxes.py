@@ -40,6 +40,7 @@ class Boxes(Placed):
         floor: objects less probable than this were left out, by a threshold or for want of places (prediction only).
         shown: objects less probable than this are neither drawn nor told; measures that need no threshold see them all. One number, or
             one for each class by name. None: not decided.
+        outlines: the mask of each object as `Instances` has it, where its label had one: boxes that turn are fitted to it again.
     """
 
     width: int
@@ -51,6 +52,7 @@ class Boxes(Placed):
     classes: Sequence[str] = field(default=(), kw_only=True)
     floor: float = field(default=0.0, kw_only=True)
     shown: float | Mapping[str, float] | None = field(default=None, kw_only=True)
+    outlines: Sequence[str] = field(default=(), kw_only=True)
     kind: ClassVar[str] = "boxes"
     blends: ClassVar[bool] = True
     compared: ClassVar[tuple[str, ...] | None] = ()  # rows of equal probability come in any order, and so do those nobody is shown
@@ -66,7 +68,8 @@ class Boxes(Placed):
         """
         places = places_of(where)
         sure, aside = (None if one is None else one[places] for one in (self.probabilities, self.ignored))
-        return replace(self, labels=[self.labels[i] for i in places], boxes=self.boxes[places], probabilities=sure, ignored=aside)
+        labels, outlines = ([one[i] for i in places] if one else () for one in (self.labels, self.outlines))
+        return replace(self, labels=labels, boxes=self.boxes[places], probabilities=sure, ignored=aside, outlines=outlines)
 
     def seen(self) -> Self:
         """Only the objects that are shown."""
@@ -179,6 +182,25 @@ class Boxes(Placed):
             found["ignored"][at, : len(truth)] = torch.from_numpy(truth._aside())
         return found
 
+    @classmethod
+    def turning(cls, truths: Sequence[Any], views: Views) -> Truth:
+        """{"hull": (B, M, K, 2)}: the outermost points of each object in the frame, its corners where it has no outline."""
+        import torch
+
+        from omma.answers import _rle
+
+        if not any(truth.outlines for truth in truths):
+            return {}
+        hulls = torch.zeros(len(truths), max([1, *map(len, truths)]), _rle.SIDES, 2)
+        for at, truth in enumerate(truths):
+            place = views.place(truth.height, truth.width)
+            for row, (x1, y1, x2, y2) in enumerate(truth.boxes):
+                points = _rle.hull(truth.outlines[row], truth.height, truth.width) if truth.outlines else None
+                if points is None:
+                    points = np.array([[x1, y1], [x2, y1], [x1, y2], [x2, y2]] * (_rle.SIDES // 4))
+                hulls[at, row] = place.framed(torch.from_numpy(points.astype(np.float32)).view(-1, 4)).view(-1, 2)
+        return {"hull": hulls}
+
     def meant(self, about: str | None, at: Corners | None) -> tuple[str | None, Corners | None]:
         """The surest object of that name, or the one that overlaps most with the place."""
         mine = [i for i, label in enumerate(self.labels) if about in (None, label)]
@@ -202,7 +224,7 @@ class Boxes(Placed):
             here = shown > 0
             aside = (self._aside() | (shown < SEEN * whole))[here]
             part = replace(self.keep(here), width=wide, height=tall, boxes=inside[here], ignored=aside if aside.any() else None)
-            found.append(part)
+            found.append(replace(part, outlines=()))
         return found
 
     def aside_below(self, length: float) -> Self:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import torch
 
     from omma.data.spatial.windows import Spot, Window
+    from omma.data.views import Views
 
 Truth = dict[str, "torch.Tensor"]
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2 in pixels of the picture
@@ -59,6 +60,11 @@ class Placed(Answer):
     def aside_below(self, length: float) -> Self:
         """A copy in which objects shorter than `length` pixels are ignored: too small for a picture made small. Itself without objects."""
         return self
+
+    @classmethod
+    def turning(cls, truths: Sequence[Any], views: Views) -> Truth:
+        """What `move` takes beside `tensors` to follow pictures that turn by any angle; {} for most."""
+        return {}
 
     @classmethod
     def move(cls, truth: Truth, moves: Sequence[Move], size: int) -> Truth:

@@ -52,7 +52,7 @@ class Batches:
         self.vary = (Along if issubclass(task.answer, Placed) else Vary)(views, recipe, task.answer)
         self.views = views
         frames.move(self.device)
-        self.truths = Truths(dataset, task, views, self.device)
+        self.truths = Truths(dataset, task, views, self.device, bool(recipe.rotate))
         splits = {sample.split for sample in dataset.samples} - {None}
         places = [i for i in frames.usable if (not splits or dataset.samples[i].split == "train") and self.truths.known[i]]
         self.places = torch.tensor(places, dtype=torch.long)

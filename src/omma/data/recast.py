@@ -86,10 +86,11 @@ def _each(dataset: Dataset, turn: Callable[..., Answer]) -> Truths:
 
 
 def _to_boxes(dataset: Dataset) -> Step:
-    """Outlines → their boxes."""
+    """Outlines → their boxes, which know them still, to be fitted again where pictures turn."""
 
     def turn(truth: Boxes) -> Boxes:
-        return Boxes(truth.width, truth.height, truth.labels, truth.boxes, truth.probabilities, truth.ignored)
+        outlines = truth.counts if isinstance(truth, Instances) else truth.outlines
+        return Boxes(truth.width, truth.height, truth.labels, truth.boxes, truth.probabilities, truth.ignored, outlines=outlines)
 
     count = sum(len(sample.truth) for sample in dataset.samples if isinstance(sample.truth, Instances))
     return _each(dataset, turn), dataset.names, [say("convert.outlines", count=count)]

@@ -24,13 +24,15 @@ class Truths:
         task: whose answers they are.
         views: how pictures enter: what lies somewhere lies in a frame.
         device: where they are wanted.
+        turning: with what it takes to follow pictures that turn by any angle.
 
     Attributes:
         known: (N,) bool, which places have a truth.
     """
 
-    def __init__(self, dataset: Dataset, task: Task, views: Views, device: torch.device) -> None:
+    def __init__(self, dataset: Dataset, task: Task, views: Views, device: torch.device, turning: bool = False) -> None:
         self.dataset, self.task, self.views, self.device = dataset, task, views, device
+        self.turning = turning and issubclass(task.answer, Placed)
         self.known = torch.tensor([sample.truth is not None for sample in dataset.samples], dtype=torch.bool)
         self._rows: dict[str, torch.Tensor] | None = None
         places = self.known.nonzero().flatten()
@@ -51,7 +53,9 @@ class Truths:
         return next(iter(self._rows.values())) if self._rows else None
 
     def _made(self, places: torch.Tensor) -> dict[str, torch.Tensor]:
-        return self.task.answer.tensors([self.dataset.samples[i].truth for i in places.tolist()], self.task.names, self.views)
+        truths, answer = [self.dataset.samples[i].truth for i in places.tolist()], self.task.answer
+        rows = answer.tensors(truths, self.task.names, self.views)
+        return rows | answer.turning(truths, self.views) if self.turning and issubclass(answer, Placed) else rows
 
     def _weight(self, places: torch.Tensor) -> float:
         """About how many bytes all truths take, by looking at a few."""
