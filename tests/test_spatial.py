@@ -11,6 +11,7 @@ from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.mask import VOID, Mask
 from omma.answers.placed import Move
+from omma.data import chance
 from omma.data.recast import recast
 from omma.data.sample import Dataset, Sample
 from omma.data.spatial.along import Along
@@ -236,6 +237,25 @@ def test_a_box_that_turns_is_fitted_to_its_outline(degrees):
     sides = (moved["boxes"][..., 2:] - moved["boxes"][..., :2])[:, 0]
     assert (sides[0] - 40).abs().max() < 1.1 and sides[0, 0] == pytest.approx(float(sides[0, 1]), abs=1e-3), "corners of pixels stick out"
     torch.testing.assert_close(sides[1], torch.full((2,), 40 * float(angle.cos() + angle.sin())), atol=1e-3, rtol=0)
+
+
+def test_a_picture_that_shows_an_object_goes_on_showing_one():
+    """One small object in a corner, another in the middle of the second picture, none in the third: only the first is held back."""
+    corner, middle = [1.0, 1, 9, 9], [28.0, 28, 36, 36]
+    rows = [Boxes(SIDE, SIDE, ["red"] * len(where), np.array(where).reshape(-1, 4)) for where in ([corner], [corner, middle], [])]
+    truth, count = Boxes.tensors(rows * 32, NAMES, views()), 96
+    recipe = Recipe().put("you", shift=0.25, scale=0.3, rotate=20.0, quarter=True, flip=True, colour=0.0, erase=0.0)
+    vary, index = Along(views(), recipe, Boxes), torch.arange(count)
+    frames = torch.zeros(count, SIDE, SIDE, 3, dtype=torch.uint8)
+    _, moved = vary(frames, truth, index, 0)
+    asked = ((moved["classes"] >= 0) & ~moved["ignored"]).any(1).view(32, 3)
+    assert asked[:, :2].all() and not asked[:, 2].any()
+    draws = dict(zip(vary.draws, chance.uniform(vary.seed, 0, index, vary.draws), strict=True))
+    held, free = vary._own(draws, truth), vary._own(draws, {})
+    other = (held != free).flatten(1).any(1).view(32, 3)
+    assert 3 < other[:, 0].sum() < 32 and not other[:, 1:].any(), "where an object shows anyway all is as it was drawn"
+    _, alone = vary(frames[3:4], {key: value[3:4] for key, value in truth.items()}, index[3:4], 0)
+    assert torch.equal(alone["boxes"][0, 0], moved["boxes"][3, 0]), "what becomes of a picture does not depend on its batch"
 
 
 def test_an_object_that_left_is_gone_and_one_half_gone_is_cut():

@@ -48,6 +48,7 @@ class Draw(IntEnum):
     GAMMA = 21
     NOISE = 22
     GRAIN = 23
+    KEPT = 24
 
 
 class Vary:
@@ -192,7 +193,7 @@ class Vary:
         return mixed, self.answer.mix(truth, {key: value.index_select(0, other) for key, value in truth.items()}, share)
 
 
-def whole(level: torch.Tensor, high: int) -> torch.Tensor:
+def whole(level: torch.Tensor, high: int | torch.Tensor) -> torch.Tensor:
     """(B,) int64 in [0, high) from (B,) uniform levels; in double precision, which cannot round up to `high`."""
     return (level.double() * high).long()
 
