@@ -182,7 +182,7 @@ def _score(metric: Metric, values: np.ndarray, carried: float, units: int, count
     freedom = max(2.0, min(units, carried) - 1)
     t, widen = student(freedom), ((freedom + 1) / freedom) ** 0.5
     low, high = INTERVALS[metric.scale](value, draws, t, widen, carried)
-    return Score(value, min(low, value), min(max(high, value), metric.most), count, metric.unit)
+    return Score(value, min(low, value), min(max(high, value), metric.ceiling), count, metric.unit)
 
 
 def _share(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:

@@ -16,7 +16,7 @@ class Brier(Metric):
 
     better = "lower"
     scale = "positive"
-    most = 1.0
+    ceiling = 1.0
 
     def __init__(self, names: Sequence[str], several: bool = False) -> None:
         super().__init__(names)

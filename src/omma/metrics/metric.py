@@ -75,7 +75,7 @@ class Metric:
     # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,
     # a distance that chance makes larger, or a number without bounds.
     scale: ClassVar[Literal["share", "positive", "below_one", "distance", "free"]] = "share"
-    most: ClassVar[float] = math.inf  # what it cannot pass, nor its interval
+    ceiling: ClassVar[float] = math.inf  # what it cannot pass, nor its interval
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)
