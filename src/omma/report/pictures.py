@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -89,13 +90,13 @@ def alike(true: Answer, said: Answer) -> Answer:
     return replace(true, classes=said.classes) if isinstance(true, Boxes) and isinstance(said, Boxes) else true
 
 
-def phrase(answer: Answer) -> str:
-    """An answer in a few letters: `cat 93 %`, `a, b`, `cells 12.4`, `3 RBC, 1 WBC`, `road 41 %, sky 22 %`."""
-    row = answer.json()
+def phrase(answer: Answer | dict[str, Any]) -> str:
+    """An answer, or its JSON, in a few letters: `cat (93%)`, `a, b`, `cells 12.4`, `3 RBC, 1 WBC`, `road 41 %, sky 22 %`."""
+    row = answer.json() if isinstance(answer, Answer) else answer
     if "label" in row:
-        return str(row["label"]) + (f" {row['probability']:.0%}" if "probability" in row else "")
+        return str(row["label"]) + (f" ({row['probability']:.0%})" if "probability" in row else "")
     if "labels" in row:
-        names = [str(one["label"]) + (f" {one['probability']:.0%}" if "probability" in one else "") for one in row["labels"]]
+        names = [str(one["label"]) + (f" ({one['probability']:.0%})" if "probability" in one else "") for one in row["labels"]]
         return ", ".join(names) or "–"
     if "numbers" in row:
         return ", ".join(f"{name} {value:.4g}" for name, value in row["numbers"].items())

@@ -1,10 +1,10 @@
-"""Train on handwriting in about a minute, predict, explain, report: nothing to download."""
+"""Train on handwriting or drawn shapes in a minute or two, predict, explain, report: nothing to download."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from omma.progress import Watch
 from omma.words import metric, say
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from omma.verbs.explain import Explanation
 
 PICTURES = 5
+# What is learned → the words of `train`, and how long.
+TOURS: dict[str, tuple[dict[str, str], str]] = {"digits": ({}, "40s"), "shapes": ({"task": "detect", "preset": "fast"}, "2min")}
 
 
 @dataclass
@@ -23,7 +25,7 @@ class Tour:
 
     Args:
         trained: the finished run.
-        predictions: a few held-out pictures: prediction JSON and the truth.
+        predictions: a few held-out pictures: prediction JSON and the truth, as JSON of the same kind.
         explanation: of the first one.
     """
 
@@ -35,12 +37,13 @@ class Tour:
         return {**self.trained.json(), "predictions": self.predictions, "explanation": self.explanation.json()}
 
     def lines(self) -> list[str]:
+        from omma.report.pictures import phrase
+
         name, score = next(iter(self.trained.scores.items()))
         shown = {key: f"{100 * score[key]:.1f}" for key in ("value", "low", "high")}
         lines = [say("demo.score", metric=metric(name), **shown, n=score["n"]), ""]
         for row in self.predictions:
-            sure = f"{row['probability']:.1%}"
-            lines.append(say("demo.predicted", path=row["path"], label=row["label"], sure=sure, truth=row["truth"]))
+            lines.append(say("demo.predicted", path=row["path"], said=phrase(row), truth=phrase(row["truth"])))
         proof = [line for line in self.explanation.lines()[1:] if self.explanation.out not in line]
         lines += ["", say("demo.explained", path=self.explanation.out), *(f"  {line}" for line in proof)]
         lines += ["", say("demo.report", path=self.trained.report), "", say("demo.next", run=self.trained.run).strip()]
@@ -48,17 +51,19 @@ class Tour:
 
 
 def demo(
+    tour: Literal["digits", "shapes"] = "digits",
     *,
-    budget: str = "40s",
+    budget: str | None = None,
     out: str | None = None,
     device: str = "auto",
     watch: Watch = Watch(),
 ) -> Tour:
-    """Go once through what omma does, on real handwriting that comes with scikit-learn.
+    """Go once through what omma does: read real handwriting that comes with scikit-learn, or find shapes that are drawn on the spot.
 
     Args:
-        budget: 40s, 10 epochs or 300 steps.
-        out: the run folder; runs/digits-1 when left out.
+        tour: digits, one class a picture; or shapes, a box around every object.
+        budget: 40s, 10 epochs or 300 steps; when left out 40s for digits, 2min for shapes.
+        out: the run folder; runs/digits-1 or runs/shapes-1 when left out.
         device: where to compute.
 
     Raises:
@@ -69,38 +74,28 @@ def demo(
     from omma.verbs.predict import predict
     from omma.verbs.train import train
 
-    watch.say(say("demo.begin"))
-    trained = train("digits", budget=budget, seed=0, out=out, device=device, watch=watch)
-    dataset = open_data("digits", None, watch)
-    files = _held_out(dataset, trained.run, trained.run / "pictures")
+    watch.say(say(f"demo.begin.{tour}"))
+    words, usual = TOURS[tour]
+    trained = train(tour, **words, budget=budget or usual, seed=0, out=out, device=device, watch=watch)
+    truths = _held_out(open_data(tour, None, watch), trained.run, trained.run / "pictures")
     bundle = str(trained.run)
-    rows = [
-        {**row.json(), "truth": files[Path(row.json()["path"]).name]}
-        for row in predict(bundle, *_paths(trained.run, files), device=device, watch=watch)
-    ]
-    first = next(iter(_paths(trained.run, files)))
-    explanation = explain(bundle, first, out=str(trained.run / "explained.png"), device=device, watch=watch)
+    rows = [{**row.json(), "truth": truths[row.json()["path"]]} for row in predict(bundle, *truths, device=device, watch=watch)]
+    explanation = explain(bundle, next(iter(truths)), out=str(trained.run / "explained.png"), device=device, watch=watch)
     return Tour(trained, rows, explanation)
 
 
-def _paths(run: Path, files: dict[str, str]) -> list[str]:
-    return [str(run / "pictures" / name) for name in files]
-
-
-def _held_out(dataset: Dataset, run: Path, folder: Path) -> dict[str, str]:
-    """A few pictures the model has not learned from, as files; file name → truth."""
-    import csv
-
+def _held_out(dataset: Dataset, run: Path, folder: Path) -> dict[str, dict[str, Any]]:
+    """A few pictures the model has not learned from, as files; path → truth."""
     import numpy as np
     from PIL import Image
 
-    with (run / "split.csv").open(encoding="utf-8", newline="") as file:
-        held_out = {row["id"] for row in csv.DictReader(file) if row["split"] == "test"}
+    from omma.run.folder import RunFolder
+
+    part = RunFolder(run).put_split(dataset).part("test")
     folder.mkdir(parents=True, exist_ok=True)
-    files: dict[str, str] = {}
-    for place, sample in enumerate(dataset.samples):
-        if sample.id in held_out and sample.truth is not None and len(files) < PICTURES:
-            name = f"{len(files)}.png"
-            Image.fromarray(np.squeeze(dataset.picture(place))).save(folder / name)
-            files[name] = str(sample.truth.json()["label"])
-    return files
+    truths: dict[str, dict[str, Any]] = {}
+    for place, truth in enumerate(part.truths()[:PICTURES]):
+        path = folder / f"{place}.png"
+        Image.fromarray(np.squeeze(part.picture(place))).save(path)
+        truths[str(path)] = truth.json()
+    return truths
