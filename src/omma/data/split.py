@@ -1,6 +1,6 @@
 """Who learns from which picture: a split that never tears a patient, a burst or a near-duplicate apart.
 
-The part of a group is a pure function of the seed and of the ids in it: the order in which files were found plays no part.
+The split is a pure function of the seed and of the pictures there are: the order in which files were found plays no part.
 """
 
 from __future__ import annotations
