@@ -164,13 +164,10 @@ def training_part(bundle: Bundle, data: str | None, watch: Watch) -> Dataset:
 
 def _learned(bundle: Bundle) -> set[str] | None:
     """Ids of the training part as the run noted them in `split.csv`; None without a run."""
-    import csv
+    from omma.run.folder import RunFolder
 
-    path = bundle.path.parent / "split.csv" if bundle.path is not None else None
-    if path is None or not path.is_file():
-        return None
-    with path.open(encoding="utf-8", newline="") as file:
-        return {row["id"] for row in csv.DictReader(file) if row.get("split") == "train"}
+    run = RunFolder(bundle.path.parent) if bundle.path is not None else None
+    return {id for id, part in run.splits().items() if part == "train"} if run is not None and run.split.is_file() else None
 
 
 def _kept(bundle: Bundle, dataset: Dataset, watch: Watch) -> np.ndarray:
