@@ -15,6 +15,7 @@ from PIL import Image
 import omma
 from omma.answers.boxes import Boxes
 from omma.answers.mask import Mask
+from omma.answers.numbers import Numbers
 from omma.data.sample import Dataset, Sample
 from omma.errors import DataError, Interrupted, OmmaError
 from omma.formats import voc
@@ -299,6 +300,12 @@ def boxed(ignored=None):
     return Dataset([Sample(str(i), None, i, truth) for i in range(10)], ["part"], "detect", Path("x"), "npz")
 
 
+def counted():
+    """Four pictures with one and the same count."""
+    truth = Numbers({"cells": 3.0})
+    return Dataset([Sample(str(i), None, i, truth) for i in range(4)], ["cells"], "regress", Path("x"), "npz")
+
+
 def test_what_lies_somewhere_may_lie_alike_everywhere():
     learnable(boxed(), "x")
     learnable(masked("background", "cat"), "x")
@@ -310,6 +317,7 @@ def test_what_lies_somewhere_may_lie_alike_everywhere():
         (masked("background", "background"), "no picture holds an object"),
         (masked("cat", "cat"), "one class only .'cat'"),
         (boxed(np.array([True])), "no picture holds an object"),
+        (counted(), "same numbers"),
     ],
 )
 def test_what_lies_nowhere_or_everywhere_is_refused(dataset, word):

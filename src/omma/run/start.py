@@ -99,4 +99,5 @@ def learnable(dataset: Dataset, where: str) -> None:
     else:
         alike = not isinstance(truths[0], Placed) and all(truth.json() == truths[0].json() for truth in truths)
     if alike:
-        raise DataError(say("train.one_class", name=min(shown, default=dataset.names[0])), dataset.root)
+        what = say("train.one_class", name=min(shown)) if shown else say("train.one_number")
+        raise DataError(what, dataset.root)
