@@ -29,9 +29,9 @@ TASKS: dict[str, tuple[str, float, float, list[str]]] = {
     "classify": ("digits", 0.7, 0.9, []),
     "multilabel": ("shapes", 2.0, 0.6, []),
     "regress": ("shapes", 3.0, 0.1, []),
-    "segment": ("shapes", 8.0, 0.6, []),
-    "detect": ("shapes", 8.0, 0.35, []),
-    "instances": ("shapes", 8.0, 0.25, []),
+    "segment": ("shapes", 4.0, 0.6, []),
+    "detect": ("shapes", 4.0, 0.35, []),
+    "instances": ("shapes", 4.0, 0.25, []),
 }
 
 
