@@ -31,7 +31,7 @@ TASKS: dict[str, tuple[str, float, float, list[str]]] = {
     "regress": ("shapes", 3.0, 0.1, []),
     "segment": ("shapes", 4.0, 0.6, []),
     "detect": ("shapes", 4.0, 0.35, []),
-    "instances": ("shapes", 4.0, 0.25, []),
+    "instances": ("shapes", 8.0, 0.25, []),
 }
 
 
