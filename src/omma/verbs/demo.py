@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from omma.verbs.explain import Explanation
 
 PICTURES = 5
-# What is learned → the words of `train`, and how long.
-TOURS: dict[str, tuple[dict[str, str], str]] = {"digits": ({}, "40s"), "shapes": ({"task": "detect", "preset": "fast"}, "2min")}
+# What is learned → as which task, and how long.
+TOURS = {"digits": ("classify", "40s"), "shapes": ("detect", "2min")}
 
 
 @dataclass
@@ -75,8 +75,8 @@ def demo(
     from omma.verbs.train import train
 
     watch.say(say(f"demo.begin.{tour}"))
-    words, usual = TOURS[tour]
-    trained = train(tour, **words, budget=budget or usual, seed=0, out=out, device=device, watch=watch)
+    task, usual = TOURS[tour]
+    trained = train(tour, task=task, budget=budget or usual, seed=0, out=out, device=device, watch=watch)
     truths = _held_out(open_data(tour, None, watch), trained.run, trained.run / "pictures")
     bundle = str(trained.run)
     rows = [{**row.json(), "truth": truths[row.json()["path"]]} for row in predict(bundle, *truths, device=device, watch=watch)]
