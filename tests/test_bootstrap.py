@@ -115,6 +115,14 @@ def test_one_picture_that_carries_all_the_loss_does_not_blow_the_interval_up(key
     assert 0 < score.low < score.value < score.high < min(one, 10 * score.value)
 
 
+def test_drawings_of_nearly_equal_truths_do_not_blow_the_interval_up():
+    """r² divides by the spread of the truths, which a drawing of the same few pictures hardly has."""
+    true = np.array([[1.0]] * 3 + [[1.1], [5.0]])
+    told = true + np.array([[0.5], [-0.5], [0.2], [0.1], [-0.4]])
+    score = bootstrap.interval(regression(["x"])["r2"], {"truth": true, "predicted": told})
+    assert -1e9 < score.low < score.value < score.high <= 1
+
+
 def test_an_interval_ends_where_the_score_does():
     score = bootstrap.interval(classification(["a", "b"])["brier"], {"loss": np.array([1.0, 1.0, 0.0])})
     assert score.high == 1.0

@@ -5,8 +5,8 @@ the spread of those numbers gives its standard error s. Percentiles of the drawi
 on 100 pictures is covered 85 % of the time), so s is used on the scale where the number is closest to normal:
 
     share      Wilson's interval (1927) at the effective number of pictures v(1 − v)/s² (Korn & Graubard 1998)
-    positive   v · exp(± t s/v): the spread of the logarithms, to first order; that of the drawings themselves has no bound where a few
-               pictures carry all of v and some drawings have none of them
+    positive   v · exp(± t s_log), s_log the spread of the logarithms, or s/v, which is the same to first order, where that is less: some
+               drawings may have none of the few pictures that carry all of v, and nearly nothing has a logarithm without bound
     below_one  the same for 1 − v
     distance   ECE: chance only adds to it, in the sample as in the drawings, so what the drawings add is taken off first
     free       v ± t s
@@ -16,6 +16,7 @@ with t the quantile of Student's distribution at (units − 1) degrees of freedo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -202,7 +203,9 @@ def wilson(share: float, number: float, z: float) -> tuple[float, float]:
 def _positive(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
     if value <= 0:
         return value, value
-    factor = float(np.exp(t * widen * draws.std() / value))
+    above = draws[draws > 0]
+    spread = min(float(draws.std()) / value, float(np.log(above).std()) if len(above) > 1 else math.inf)
+    factor = math.exp(min(t * widen * spread, 50.0))
     return value / factor, value * factor
 
 
