@@ -35,12 +35,12 @@ class Detect(Task):
         from omma.tasks.plan import plan_places
 
         # From scratch Muon takes steps of eight as well as AdamW takes steps of four, and learns classes sooner (decision 16); no mosaic.
-        model, train = "anchor-free-small" if recipe.preset == "fast" else "anchor-free", fingerprint.train
-        ours = {"batch": 8 if train < 4000 else 16}
-        rate, dials = 2e-3, {"warmup": 0.15, "shift": 0.15, "batch": 4 if train < 1000 else 8 if train < 4000 else 16}
+        model = "anchor-free-small" if recipe.preset == "fast" else "anchor-free"
+        batch = 8 if fingerprint.train < 4000 else 16
+        rate, dials = 2e-3, {"warmup": 0.15, "shift": 0.15, "batch": 4 if fingerprint.train < 1000 else batch}
         if str(recipe.model).startswith("transformers/"):  # gently, from published weights; not measured here
             rate, dials = 2e-4, dials | {"weight_decay": 1e-4, "clip": 0.1}
-        return plan_places(fingerprint, recipe, model, rates={"adamw": rate}, blends=True, ours=ours, **dials)
+        return plan_places(fingerprint, recipe, model, rates={"adamw": rate}, blends=True, ours={"batch": batch}, **dials)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         return net(batch.pictures, batch.truth)
