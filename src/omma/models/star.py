@@ -117,7 +117,8 @@ class Star(Network):
     def forward(self, pictures: torch.Tensor, truth: dict[str, torch.Tensor] | None = None) -> dict[str, torch.Tensor]:  # type: ignore[override]
         """(B, C, S, S) → boxes, probabilities, classes and outlines (B, K, R, 2), x and y of the corners; with the truth → losses."""
         maps = self.maps(pictures)
-        logits, borders = self.head(maps), self.border(maps)
+        # What follows is reckoned in float32 whatever the network multiplies in.
+        logits, borders = self.head(maps).float(), self.border(maps).float()
         if truth is None:
             return self._found(logits, borders, pictures.shape[2])
         # Beyond its borders the picture is not known, but that there are no objects in the filling has to be learned.
