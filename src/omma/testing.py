@@ -43,13 +43,16 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     torch.manual_seed(0)
     net = build(name, channels=channels, size=size, outputs=outputs, **settings)
     assert set(settings) <= settings_of(name).keys(), "settings_of lists every setting build takes"
-    assert net.gives in ("row", "pixels", "objects"), f"gives is {net.gives!r}, not row, pixels or objects"
+    assert net.gives in ("row", "pixels", "objects", "picture", "frame"), f"gives is {net.gives!r}, which nothing reads"
     pictures = torch.randn(3, channels, size, size)
     net.prepare(pictures)
     net.train()
     truth = _objects(size, outputs)
     answers = net(pictures, truth) if net.gives == "objects" else net(pictures)
-    _reaches(net, answers, {"row": (3, outputs), "pixels": (3, outputs, size, size)}.get(net.gives))
+    side = size * (settings.get("scale", 1) if getattr(net, "enlarges", False) else 1)
+    shapes = {"row": (3, outputs), "pixels": (3, outputs, size, size), "picture": (3, channels, side, side)}
+    shapes["frame"] = 3, channels, size, size
+    _reaches(net, answers, shapes.get(net.gives))
     net.eval()
     with torch.no_grad():
         maps, features, answers = net.maps(pictures), net.features(pictures), net(pictures)
@@ -61,6 +64,8 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
         if net.gives == "objects":
             _detections(answers, outputs, size)
             _finite(net(pictures, truth))
+            with torch.autocast("cpu", torch.bfloat16):  # as a graphics card multiplies
+                _finite(net(pictures, truth))
         alone, again = net(pictures[1:2]), net(pictures)
         rtol, atol = (1e-4, 1e-5) if net.gives != "objects" else (1e-3, 1e-3)
         told = _telling(alone)[0], _telling(answers)[1]
@@ -187,8 +192,8 @@ def _small(task: Any) -> Any:
 
     if task.reads == "row":
         return torch.nn.Sequential(torch.nn.AvgPool2d(SIDE // 8), torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
-    if task.reads == "pixels":
-        return torch.nn.Conv2d(3, task.outputs, 3, padding=1)
+    if task.reads in ("pixels", "picture"):
+        return torch.nn.Conv2d(3, 3 if task.reads == "picture" else task.outputs, 3, padding=1)
     return build(task.models[0], channels=3, size=SIDE, outputs=task.outputs)
 
 

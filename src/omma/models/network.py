@@ -20,7 +20,9 @@ class Network(nn.Module):
 
     head: nn.Module
     # What `forward` gives: "row" (B, outputs); "pixels" (B, outputs, S, S) logits at frame resolution;
-    # "objects": forward(pictures) → detections, forward(pictures, truth) → named losses.
+    # "objects": forward(pictures) → detections, forward(pictures, truth) → named losses;
+    # "picture" (B, C, s·h, s·w) pictures, 0–1, at the size that came in or s times as large, see `_restorer.Restorer`;
+    # "frame" (B, C, S, S): the frames it reads, which are not normalised, drawn again, see `autoencoder.Autoencoder`.
     gives: ClassVar[str] = "row"
     name = ""  # as `making.build` was asked for it
     # Whether it can be trained from random weights; False: only from published ones.
@@ -28,6 +30,8 @@ class Network(nn.Module):
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
     # Published weights also bring the mean and std of the pictures they were trained on.
     origin: dict[str, Any]
+    # The network that goes on from this one's body where other answers are wanted (`train --from`); "" = one of the same name.
+    continues: ClassVar[str] = ""
     # Parts of names as published files have them → as this network has them.
     RENAMED: ClassVar[dict[str, str]] = {}
 
@@ -83,6 +87,8 @@ def blank(gives: str, count: int, outputs: int) -> Any:
     """What a network of this kind gives when it sees nothing: of the right names and shapes, for whoever has to try what follows."""
     if gives == "pixels":
         return torch.zeros(count, outputs, 8, 8)
+    if gives in ("picture", "frame"):
+        return torch.zeros(count, 1, 8, 8)
     if gives == "objects":
         corners, none = torch.zeros(count, 1, 4), torch.zeros(count, 1)
         return {"boxes": corners, "probabilities": none, "classes": none.long(), "masks": torch.zeros(count, 1, 8, 8)}

@@ -1,0 +1,90 @@
+"""How far around a pixel a network looks: measured on a copy, not reckoned from its layers."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import nn
+
+GLOBAL = None  # the reach of a network that looks at the whole picture
+PERIOD = 16  # pixels after which a network with strides treats places alike; the usual strides divide it
+_SHORTEST, _LONGEST = 64, 1024  # pixels, sides of the pictures it is tried on
+
+
+@torch.enable_grad()
+def reach(net: nn.Module, channels: int | None = None) -> int | None:
+    """The largest distance in input pixels at which a pixel can change what the network says at another; `GLOBAL` if there is no end.
+
+    Pictures (1, C, h, w) go in, pictures of the same size or a multiple come out; the gradient of the answer at one place tells which
+    pixels it depends on. Weights are taken as positive averages, so that no path is dead or cancelled: it is what the network could
+    depend on, whatever it learned. Tiles that overlap by twice this distance give the same answer as the whole picture.
+
+    Args:
+        net: any module from pictures to pictures; it is not changed.
+        channels: of its pictures; left open, `net.channels`.
+    """
+    twin = _averaging(net)
+    channels = channels or int(getattr(net, "channels", 1))
+    found = 0
+    for turned in (False, True):  # along columns, then along rows
+        far = _far(twin, channels, turned)
+        if far is None:
+            return GLOBAL
+        found = max(found, far)
+    return found
+
+
+def _averaging(net: nn.Module) -> nn.Module:
+    """A copy in double precision whose layers average: every weight positive, no offsets."""
+    twin = copy.deepcopy(net).cpu().double().eval()
+    chance = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for key, weight in twin.named_parameters():
+            weight.requires_grad_(False)
+            if weight.dim() > 1:
+                drawn = torch.rand(weight.shape, generator=chance, dtype=torch.float64) + 0.5
+                weight.copy_(drawn / drawn.flatten(1).sum(1).view(-1, *[1] * (weight.dim() - 1)))
+            else:
+                weight.fill_(0.0 if key.endswith("bias") else 1.0)
+        for key, kept in twin.named_buffers():
+            if key.endswith(("running_mean", "running_var")):
+                kept.fill_(float(key.endswith("running_var")))
+    return twin
+
+
+def _far(twin: nn.Module, channels: int, turned: bool) -> int | None:
+    """The reach along one side, on long pictures a period wide; longer ones as long as it touches their ends."""
+    chance = torch.Generator().manual_seed(1)
+    length = _SHORTEST
+    while length <= _LONGEST:
+        shape = (1, channels, PERIOD, length) if turned else (1, channels, length, PERIOD)
+        pictures = torch.rand(shape, generator=chance, dtype=torch.float64).requires_grad_(True)
+        said = twin(pictures)
+        far = _furthest(said.transpose(2, 3) if turned else said, pictures, length, turned)
+        if far is not None:
+            return far
+        length *= 2
+    return None
+
+
+def _furthest(said: torch.Tensor, pictures: torch.Tensor, length: int, turned: bool) -> int | None:
+    """The largest distance over the places of a period; None where an end of the picture is reached."""
+    scale, middle = said.shape[2] // length, length // 2 // PERIOD * PERIOD
+    chance = torch.Generator().manual_seed(2)
+    found: dict[int, tuple[int, int]] = {}
+
+    def look(phase: int) -> bool:
+        row = middle + phase
+        patch = said[:, :, row * scale : (row + 1) * scale]
+        (slope,) = torch.autograd.grad((patch * torch.rand(patch.shape, generator=chance).double()).sum(), pictures, retain_graph=True)
+        seen = (slope != 0).any(1).any(1 if turned else 2)[0].nonzero().flatten().tolist() or [row]
+        found[phase] = (row - seen[0], seen[-1] - row)
+        return seen[0] > 0 and seen[-1] < length - 1
+
+    if not all(map(look, (0, PERIOD - 1))):
+        return None
+    # A network without strides sees as far to both sides from everywhere; of others each place is asked.
+    if len({far for pair in found.values() for far in pair}) > 1 and not all(map(look, range(1, PERIOD - 1))):
+        return None
+    return max(far for pair in found.values() for far in pair)
