@@ -178,12 +178,12 @@ def _score(metric: Metric, values: np.ndarray, carried: float, units: int, count
     value, draws = float(values[0]), values[1:]
     draws = draws[np.isfinite(draws)]
     if not np.isfinite(value) or len(draws) < 2 or units < 2:
-        return Score(value, np.nan, np.nan, count, metric.unit)
+        return Score(value, np.nan, np.nan, count, metric.unit, dict(metric.protocol) or None)
     # A ranking of 20 positives among 10,000 pictures is known as well as 20 pictures tell.
     freedom = max(2.0, min(units, carried) - 1)
     t, widen = student(freedom), ((freedom + 1) / freedom) ** 0.5
     low, high = INTERVALS[metric.scale](value, draws, t, widen, carried)
-    return Score(value, min(low, value), min(max(high, value), metric.ceiling), count, metric.unit)
+    return Score(value, min(low, value), min(max(high, value), metric.ceiling), count, metric.unit, dict(metric.protocol) or None)
 
 
 def _share(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:

@@ -18,24 +18,25 @@ Records = dict[str, "np.ndarray"]
 
 @dataclass(slots=True, frozen=True)
 class Score:
-    """A number with its 95 % interval, measured on `n` pictures; `unit` where it is a length."""
+    """A number with its 95 % interval, measured on `n` pictures; `unit` where it has one, `protocol` as in `Metric`."""
 
     value: float
     low: float
     high: float
     n: int
     unit: str = ""
+    protocol: dict[str, Any] | None = field(default=None, hash=False)
 
     def json(self) -> dict[str, Any]:
         """Plain JSON values; what is undefined (NaN) is None."""
         row = {"value": _plain(self.value), "low": _plain(self.low), "high": _plain(self.high), "n": self.n}
-        return row | ({"unit": self.unit} if self.unit else {})
+        return row | ({"unit": self.unit} if self.unit else {}) | ({"protocol": dict(self.protocol)} if self.protocol else {})
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Score:
         """The inverse of `json`."""
         value, low, high = (float("nan") if data[key] is None else float(data[key]) for key in ("value", "low", "high"))
-        return cls(value, low, high, int(data["n"]), str(data.get("unit", "")))
+        return cls(value, low, high, int(data["n"]), str(data.get("unit", "")), data.get("protocol") or None)
 
     def __str__(self) -> str:
         return f"{self.value:.4f} [{self.low:.4f}, {self.high:.4f}]"
@@ -69,7 +70,9 @@ class Metric:
     """
 
     better: ClassVar[Literal["higher", "lower"]] = "higher"
-    unit: str = ""  # of a length; "" for a share, for what has the unit of the numbers themselves, and for nats
+    unit: str = ""  # of a length, or dB; "" for a share, for what has the unit of the numbers themselves, and for nats
+    # What must be the same for two numbers to be compared, and is asked of none by its name alone: JSON values, told beside the number.
+    protocol: dict[str, Any] = {}  # noqa: RUF012
     part: ClassVar[str | None] = None  # of a compound answer
     parts_are: ClassVar[Literal["classes", "numbers"]] = "classes"
     # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,

@@ -231,9 +231,16 @@ def groups_of(samples: Sequence[Sample]) -> list[str] | None:
     return [f"g {sample.group}" if sample.group is not None else f"p {sample.id}" for sample in samples]
 
 
-def shown(score: Score, metric: Metric) -> str:
-    """A score as people read it: shares as per cent."""
-    return shown_interval(score, metric.scale == "share")
+def shown(score: Score, metric: Metric, tongue: str | None = None) -> str:
+    """A score as people read it: shares as per cent, and what it was measured on where that is not one thing for all."""
+    return shown_interval(score, metric.scale == "share") + (f" [{_protocol(score.protocol, tongue)}]" if score.protocol else "")
+
+
+def _protocol(protocol: dict[str, Any], tongue: str | None) -> str:
+    """`Y, border 2`; what nobody has words for as `key value`."""
+    words = {"channel": say("evaluate.channels", tongue) if (name := protocol.get("channel")) == "auto" else name}
+    words["border"] = say("evaluate.border", tongue, pixels=protocol.get("border"))
+    return ", ".join(str(words[key]) if key in words else f"{key} {value}" for key, value in protocol.items())
 
 
 def shown_interval(score: Score, share: bool) -> str:
