@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from omma.answers.boxes import Boxes
 from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
+from omma.answers.picture import Picture
 from omma.checks.finding import Finding, Seen
 from omma.data.duplicates import unite
 from omma.data.recast import present
@@ -20,8 +21,8 @@ def conflicts(seen: Seen) -> Iterator[Finding]:
     exact = [group for group in seen.near.exact if differ(samples, group)]
     if exact:
         yield Finding("conflict", "fault", groups=exact, reasons=_labels(samples, exact), drop=[i for group in exact for i in group])
-    # A copy that was cropped or mirrored has its objects elsewhere: only what is said of whole pictures can be compared.
-    whole = [(a, b) for a, b, _ in seen.near.near if not isinstance(samples[a].truth, Boxes | Mask)]
+    # A copy that was cropped or mirrored has its objects and pixels elsewhere: only what is said of whole pictures can be compared.
+    whole = [(a, b) for a, b, _ in seen.near.near if not isinstance(samples[a].truth, Boxes | Mask | Picture)]
     near = [group for group in unite(whole) if differ(samples, group)]
     if near:
         yield Finding("near_conflict", "advice", groups=near, reasons=_labels(samples, near))

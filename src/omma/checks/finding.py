@@ -10,6 +10,7 @@ import numpy as np
 
 from omma.answers.boxes import Boxes
 from omma.answers.mask import Mask
+from omma.checks._pairs import PairLook
 from omma.data.duplicates import Duplicates
 from omma.data.looks import Looks
 from omma.data.sample import Dataset
@@ -26,11 +27,13 @@ class Seen:
         dataset: as the format read it.
         looks: what one pass over the pictures saw, in the dataset's order.
         near: what is the same as what.
+        pairs: what a look at both pictures of some pairs told, by place; {} where truths are no pictures.
     """
 
     dataset: Dataset
     looks: Looks
     near: Duplicates
+    pairs: dict[int, PairLook] = field(default_factory=dict)
 
     @property
     def objects(self) -> list[tuple[int, Boxes]]:

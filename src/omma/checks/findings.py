@@ -12,6 +12,7 @@ from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.labels import Labels
+from omma.checks._pairs import look_at_pairs
 from omma.checks.finding import Finding, Seen
 from omma.data.duplicates import near_duplicates
 from omma.data.looks import look_over
@@ -94,7 +95,7 @@ def shown(name: str, reasons: dict[str, str]) -> str:
 def inspect(dataset: Dataset, data: str, watch: Watch = Watch()) -> Findings:
     """Look at every picture once and ask every check."""
     looks = look_over(dataset, watch)
-    seen = Seen(dataset, looks, near_duplicates(dataset, watch, looks))
+    seen = Seen(dataset, looks, near_duplicates(dataset, watch, looks), look_at_pairs(dataset, watch))
     found: list[Finding] = []
     for name in watch.each(say("check.comparing"), catalog.names("checks")):
         found += catalog.find("checks", name)(seen)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from omma import catalog
 from omma.answers.label import Label
+from omma.answers.picture import Picture
 from omma.data.decode import PICTURE_SUFFIXES, hidden, probe
-from omma.data.recast import seen_as
+from omma.data.recast import kind_of, seen_as
 from omma.data.sample import Dataset
 from omma.data.sources import fetch, home, sources
 from omma.data.store import archive
@@ -179,7 +180,10 @@ def describe(dataset: Dataset) -> list[str]:
     """What was read, in a few lines for people: counts, classes, splits, what was refused, and the notes."""
     kinds = Counter(sample.split for sample in dataset.samples)
     splits = ", ".join(f"{split} {count}" for split, count in kinds.items() if split)
-    lines = [say("formats.read", count=len(dataset), format=dataset.format, names=len(dataset.names), splits=splits or "–")]
+    if kind_of(dataset) == Picture.kind:
+        lines = [say("formats.read_pairs", count=len(dataset.labelled()), format=dataset.format, splits=splits or "–")]
+    else:
+        lines = [say("formats.read", count=len(dataset), format=dataset.format, names=len(dataset.names), splits=splits or "–")]
     if dataset.refused:
         lines.append(say("formats.refused", count=len(dataset.refused), shown=some_refused(dataset)))
     return lines + dataset.notes

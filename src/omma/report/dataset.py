@@ -10,9 +10,11 @@ import numpy as np
 
 from omma.answers.boxes import Boxes
 from omma.answers.mask import Mask
+from omma.answers.picture import Picture
 from omma.checks.conflicts import classes, told
 from omma.checks.finding import Finding, Seen, counted
 from omma.data.decode import to_rgb8
+from omma.data.recast import kind_of
 from omma.errors import DataError
 from omma.report.page import Page, Text
 from omma.words import both
@@ -86,7 +88,7 @@ def _facts(found: Findings) -> list[tuple[Text, Text]]:
     ]
     if known.any():
         rows.append((both("check.sizes"), f"{int(np.median(looks.width[known]))} × {int(np.median(looks.height[known]))}"))
-    if dataset.names:
+    if dataset.names and kind_of(dataset) != Picture.kind:
         rows.append((both("check.classes"), len(dataset.names)))
     if parts := dataset.counts():
         rows.append((both("check.parts"), ", ".join(f"{name} {n:,}" for name, n in parts.items())))
