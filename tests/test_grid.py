@@ -139,8 +139,38 @@ def instances(folder: Path, draw: np.random.Generator) -> Path:
     return objects(folder, draw, outlined=True)
 
 
+def restore(folder: Path, draw: np.random.Generator) -> Path:
+    """Noisy pictures of smooth scenes beside the scenes themselves, of several sizes."""
+    for part in ("input", "target"):
+        (folder / part).mkdir(parents=True)
+    for i in range(COUNT):
+        height, width = 40 + 4 * (i % 3), 56 - 8 * (i % 2)
+        y, x = np.mgrid[:height, :width] / 12
+        waves = draw.uniform(0.5, 1.5, (3, 2))
+        good = np.stack([128 + 90 * np.sin(a * x + i) * np.cos(b * y) for a, b in waves], 2)
+        noisy = good + draw.normal(0, 30, good.shape)
+        Image.fromarray(good.clip(0, 255).astype(np.uint8)).save(folder / "target" / f"{i:03}.png")
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / "input" / f"{i:03}.png")
+    return folder
+
+
+def reconstruct(folder: Path, draw: np.random.Generator) -> Path:
+    """Good pictures of stripes of some strength, and a few with a bright blot."""
+    for name, count in (("good", COUNT), ("blot", COUNT // 5)):
+        (folder / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = draw.integers(0, 20, (SIDE, SIDE, 3)).astype(float)
+            pixels[:, draw.integers(0, 3) :: 4] += 100 + 60 * draw.random()
+            if name == "blot":
+                top, left = draw.integers(1, SIDE - 6, 2)
+                pixels[top : top + 5, left : left + 5] = 220
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(folder / name / f"{name}-{i:03}.png")
+    return folder
+
+
 DATA = {
     "classify": classify, "multilabel": multilabel, "regress": regress, "segment": segment, "detect": detect, "instances": instances,
+    "restore": restore, "reconstruct": reconstruct,
 }  # fmt: skip
 PLAIN = ["batch=32", "optimizer=adam", "rate=0.003", "flip=no"]
 # Where things are: frames of 64 pixels, networks as narrow as they come.
@@ -148,8 +178,10 @@ SETTINGS = {
     "segment": ["model=unet-small", "widths=8-16", "batch=8", "rate=0.01", "mosaic=0"],
     "detect": ["model=anchor-free-small", "batch=8", "rate=0.004", "mosaic=0", "size=64", "most=20"],
     "instances": ["model=star", "widths=8-16-32", "batch=8", "size=64", "most=20"],
+    "reconstruct": ["model=autoencoder", "task=reconstruct", "widths=16-32", "latent=8", "batch=32", "rate=0.02"],
+    "restore": ["model=dncnn", "depth=4", "width=16", "batch=8", "size=24", "rate=0.01"],
 }
-PLACED = set(SETTINGS)
+PLACED = {"segment", "detect", "instances"}
 
 
 class World:
@@ -176,8 +208,13 @@ class World:
 
     @property
     def pictures(self) -> str:
-        """The folder of pictures only: masks are pictures too."""
-        return str(self.folder / "images" if self.task == "segment" else self.folder)
+        """The folder of pictures only: masks are pictures too, and so are better pictures."""
+        return str(self.folder / {"segment": "images", "restore": "input", "reconstruct": "good"}.get(self.task, ""))
+
+    def ask(self, run: str, *pictures: str, out: str = "out") -> list[Any]:
+        """Rows of `predict`; an answer that is a picture needs a place to lie."""
+        place = {"out": str(self.home / f"{out}-{self.task}")} if self.task == "restore" else {}
+        return list(omma.predict(run, *pictures, device="cpu", **place))
 
     @property
     def some(self) -> str:
@@ -223,7 +260,9 @@ def convert(world: World) -> None:
     from omma.formats.format import open_data
 
     out = world.home / "转换" / world.task
-    written = omma.convert(world.data, str(out), format_={"segment": "masks", "instances": "coco"}.get(world.task, "csv"))
+    written = omma.convert(
+        world.data, str(out), format_={"segment": "masks", "instances": "coco", "restore": "pairs"}.get(world.task, "csv")
+    )
     json.dumps(written.json(), allow_nan=False)
     before, after = open_data(world.data), open_data(f"{out}:redness,brightness" if world.task == "regress" else out)
     assert (after.task, after.names, len(after)) == (before.task, before.names, len(before))
@@ -245,6 +284,8 @@ def constant(task: Any, truths: list[Any], seen: list[Any]) -> Any:
     if task.answer.kind == "mask":
         common = max(task.names, key=lambda name: sum((truth.pixels == task.names.index(name)).sum() for truth in seen))
         return [task.answer.of(np.full((t.height, t.width), task.names.index(common), np.uint8), task.names) for t in truths]
+    if task.answer.kind == "picture":  # and of pictures the one that was given
+        return [task.answer.of(truth.given()) for truth in truths]
     if task.answer.kind in ("boxes", "instances"):
         return [task.answer(truth.width, truth.height, probabilities=np.zeros(0, np.float32)) for truth in truths]
 
@@ -270,7 +311,14 @@ def train(world: World) -> None:
     seen = [s.truth for s in dataset.samples if parts[s.id] == "train"]
     task = trained.open().task
     metric = task.metrics()[first]
-    value = metric.summary(metric.records(constant(task, held, seen), held), np.ones(len(held)))
+    if world.task == "reconstruct":  # its truths hold no picture: the mean of those it learned from
+        good = {
+            part: [i for i, s in enumerate(dataset.samples) if parts[s.id] == part and s.truth.label == "good"] for part in parts.values()
+        }
+        mean = np.mean([dataset.picture(i) / 255 for i in good["train"]], 0)
+        value = np.mean([np.square(dataset.picture(i) / 255 - mean).mean() for i in good[trained.split]])
+    else:
+        value = metric.summary(metric.records(constant(task, held, seen), held), np.ones(len(held)))
     assert score["n"] == len(held) > 0
     assert score["low"] > value if metric.better == "higher" else score["high"] < value, (first, score, value)
     assert {"recipe.toml", "recipe.json", "events.jsonl", "split.csv", "bundle", "report.html"} <= {p.name for p in trained.run.iterdir()}
@@ -320,7 +368,7 @@ def predict(world: World) -> None:
     torn = world.home / f"torn-{world.task}.png"
     torn.write_bytes(Path(world.some).read_bytes()[:60])
     asked = [world.pictures, str(torn)]
-    rows = [json.loads(json.dumps(row.json(), allow_nan=False)) for row in omma.predict(world.run, *asked, device="cpu")]
+    rows = [json.loads(json.dumps(row.json(), allow_nan=False)) for row in world.ask(world.run, *asked)]
     good = [row for row in rows if "error" not in row]
     assert len(good) == COUNT and len(rows) == COUNT + 1 and "torn" in next(row["path"] for row in rows if "error" in row)
     answer = world.trained.open().task.answer
@@ -347,13 +395,14 @@ def compress(world: World) -> None:
     out = world.home / f"small-{world.task}"
     try:
         # Every way for one task that looks at a picture as a whole and one that looks at pixels; for the others one way each.
-        method = {"detect": "int8", "instances": "int8", "regress": "int8", "multilabel": "prune"}.get(world.task)
+        several = ("detect", "instances", "regress", "restore", "reconstruct")
+        method = {**dict.fromkeys(several, "int8"), "multilabel": "prune"}.get(world.task)
         result = omma.compress(world.run, data=world.data, max_drop=5.0, out=str(out), method=method, budget="20 steps", device="cpu")
     except Refused as why:  # on tiny networks a copy is seldom faster: then nothing may be written
         assert any(sign.isdigit() for sign in str(why)) and not out.exists()
         return
     json.dumps(result.json(), allow_nan=False)
-    rows = list(omma.predict(str(out), world.some, device="cpu"))
+    rows = world.ask(str(out), world.some, out="small-out")
     assert len(rows) == 1 and "error" not in rows[0]
     if "int8" in result.method:
         with pytest.raises(NotMeaningful):
@@ -377,9 +426,11 @@ def export(world: World) -> None:
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
     pixels = np.asarray(Image.open(world.some).convert("RGB"))[None]
     outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"picture": pixels}), strict=True))
-    (row,) = omma.predict(world.run, world.some, device="cpu")
+    (row,) = world.ask(world.run, world.some, out="one")
     bundle = world.trained.open()
-    if world.task in PLACED:
+    if world.task == "restore":
+        assert bundle.task.answer.of(outputs["restored"][0]).in_depth(8).same(bundle.task.answer.from_json(row))
+    elif world.task in PLACED:
         import torch
 
         (said,) = bundle.task.decode({name: torch.from_numpy(value) for name, value in outputs.items()})
@@ -389,6 +440,8 @@ def export(world: World) -> None:
             assert sorted(one["label"] for one in shown["boxes"]) == sorted(one["label"] for one in row["boxes"])
         else:
             assert {name: count for name, count in shown["pixels"].items() if count} == pytest.approx(row["pixels"], rel=0.02)
+    elif "anomaly" in outputs:
+        assert outputs["anomaly"][0] == pytest.approx(row["anomaly"], abs=1e-4) and bool(outputs["odd"][0]) == row["odd"]
     elif "probabilities" in outputs:
         assert outputs["probabilities"][0] == pytest.approx(list(row["probabilities"].values()), abs=2e-3)
         assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == bundle.names
@@ -408,9 +461,12 @@ def serve(world: World) -> None:
         with TestClient(guard, base_url="http://127.0.0.1:8000") as client:
             answer = client.post("/predict", content=Path(world.some).read_bytes())
             assert answer.status_code == 200, answer.text
-            (row,) = omma.predict(world.run, world.some, device="cpu")
+            (row,) = world.ask(world.run, world.some, out="served")
             got = world.trained.open().task.answer
-            assert got.from_json(answer.json()).same(got.from_json(row))
+            if world.task == "restore":
+                assert answer.headers["content-type"] == "image/png" and answer.content == Path(row["file"]).read_bytes()
+            else:
+                assert got.from_json(answer.json()).same(got.from_json(row))
             assert client.post("/predict", content=b"no picture").status_code == 422
     finally:
         service.desk.close()

@@ -20,6 +20,8 @@ from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
+from omma.answers.picture import Picture
+from omma.answers.rebuilt import Rebuilt
 from omma.formats.format import open_data
 from omma.models.network import Network
 from omma.testing import check_format, check_model, check_task
@@ -55,6 +57,8 @@ TRUTHS = {
     "segment": masks(),
     "detect": [Boxes(64, 48, one.labels, one.boxes) for one in outlined()],
     "instances": outlined(),
+    "restore": [Picture.of(np.random.default_rng(i).integers(0, 256, (64, 64, 3), np.uint8)) for i in range(6)],
+    "reconstruct": [Rebuilt(odd) for odd in (False, True, False, False, True, False)],
     "regress": [Numbers({"a": i * 1.0, "b": -i * 2.0, "c": 3.0 + i}) for i in range(6)],
 }
 SMALL = [

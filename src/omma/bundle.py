@@ -337,8 +337,13 @@ def open(where: str | Path, device: str = "cpu") -> Bundle:
     net = _network(card, task, views)
     net.load_state_dict({key.removeprefix("net."): t for key, t in tensors.items()})
     net.origin = dict(card.get("origin", {}))
-    nets = {who: module.to(device).eval() for who, module in task.nets(net).items()}
+    nets = {who: module.to(device).eval() for who, module in answering(task.nets(net)).items()}
     return Bundle(task, nets, views, card.get("operating_point", {}), card, folder)
+
+
+def answering(nets: dict[str, torch.nn.Module]) -> dict[str, torch.nn.Module]:
+    """The networks that answers are computed with: critics only taught them."""
+    return {who: net for who, net in nets.items() if not who.startswith("critic")}
 
 
 def versions() -> dict[str, str]:

@@ -29,7 +29,7 @@ CONTRACTS = {
     "metrics": {"metric", "bootstrap", "sets", "counts", "ranks", "residuals"},
     "formats": {"format"},
     "losses": {"loss"},
-    "explainers": {"explainer", "receipt"},
+    "explainers": {"explainer", "receipt", "places"},
     "compressors": {"compressor"},
     "exporters": {"exporter", "graph"},
     "runtimes": {"runtime", "parity", "choose"},

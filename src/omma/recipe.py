@@ -45,7 +45,7 @@ class Recipe:
 
     # What a picture looks like when it reaches the network.
     size: int | None = _known("side of the input, pixels", None, low=8, high=4096)
-    fit: Literal["squash", "crop", "pad", "windows"] | None = _known("how a picture becomes square")
+    fit: Literal["squash", "crop", "pad", "windows", "own"] | None = _known("how a picture becomes square; own: it stays as it is")
     overlap: int | None = _known("pixels that neighbouring windows share (fit=windows)", None, low=0, high=2048)
     channels: int | None = _known("1 grey, 3 colour", None, low=1, high=64)
 
@@ -135,7 +135,7 @@ class Recipe:
         else:
             if owners[0] == "task" and bare == "loss":
                 self._fits(str(text))
-            if owners[0] == "task" and bare == "goal":
+            if owners[0] == "task" and bare == "goal" and isinstance(task["goal"], str):
                 from omma.answers.operating import parse_goal
 
                 parse_goal(str(text))
@@ -156,8 +156,10 @@ class Recipe:
         if self.model is None and "." not in key:
             from omma.models.making import settings_of
 
+            suited = [] if self.task is None else list(catalog.find("tasks", self.task).models or ("quick", "quick-narrow"))
             models = [name for name in catalog.names("models") if key in settings_of(name)]
             if models:
+                models.sort(key=lambda name: suited.index(name) if name in suited else len(suited))
                 return OmmaError(say("recipe.of_a_model", key=key, models=", ".join(models), one=models[0]))
         return catalog.unknown(say("recipe.setting"), key, known)
 

@@ -97,6 +97,13 @@ def answers(bundle: Bundle, tensors: dict[str, torch.Tensor], places: list[Place
         return told(bundle.task, operated, bundle.point, places)
 
 
+def said(shop: Shop, bundle: Bundle, runtime: Any, places: list[int]) -> list[Answer]:
+    """What a bundle computed by a runtime says of these places."""
+    if shop.own:
+        return shop.restored(runtime, places)
+    return answers(bundle, shop.inferred(runtime, places), shop.spots(bundle, places))
+
+
 def points_lost(metric: Metric, before: float, after: float) -> float:
     """Points of a share; of any other number, percent of what it was."""
     worse = before - after if metric.better == "higher" else after - before

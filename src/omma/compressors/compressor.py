@@ -16,6 +16,8 @@ import torch
 
 from omma.bundle import Bundle
 from omma.data.frames import Frames
+from omma.data.own.given import given
+from omma.data.own.originals import Originals
 from omma.data.sample import Dataset, Sample
 from omma.data.spatial.place import Place
 from omma.engine.budget import Budget
@@ -46,7 +48,7 @@ class Shop:
     """
 
     dataset: Dataset
-    frames: Frames
+    frames: Frames | Originals
     machine: Machine
     folder: Path
     budget: Budget = Budget("seconds", 300.0)
@@ -79,10 +81,20 @@ class Shop:
         whole = self.dataset.whole
         return sample if whole is None or sample.of is None else whole.samples[sample.of]
 
+    @property
+    def own(self) -> bool:
+        """Whether pictures stay at their own size: then a copy is judged by whole pictures."""
+        return isinstance(self.frames, Originals)
+
     def inferred(self, runtime: Any, places: list[int]) -> dict[str, torch.Tensor]:
         """Tensors of `Task.infer` for these places, computed by a runtime."""
         rows = [runtime.infer(frames.numpy()) for frames in self.batches(places)]
         return {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
+
+    def restored(self, runtime: Any, places: list[int]) -> list[Answer]:
+        """Answers about whole pictures at their own size."""
+        channels = self.frames.views.channels
+        return [runtime.answers([given(self.dataset, place, channels)])[0] for place in places]
 
 
 def copy_of(bundle: Bundle, nets: dict[str, torch.nn.Module]) -> Bundle:

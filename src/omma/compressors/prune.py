@@ -12,7 +12,6 @@ from torch import nn
 from omma.bundle import Bundle
 from omma.catalog import need
 from omma.compressors.compressor import Shop, copy_of
-from omma.data.batches import Batches
 from omma.engine.checkpoint import Checkpoints
 from omma.engine.loop import learn
 from omma.engine.measure import times
@@ -21,7 +20,7 @@ from omma.errors import NotMeaningful
 from omma.models.network import Network
 from omma.parts.surgery import plan_of
 from omma.recipe import Recipe
-from omma.run.prepare import validator
+from omma.run.prepare import batches_of, validator
 from omma.tasks.task import Batch, Task
 from omma.words import say
 
@@ -104,8 +103,8 @@ class Distil:
         yield "net", self.loss(nets["net"], batch)
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
-        # Which objects a network names is no vector to come near to: then it learns from the labels alone.
-        if getattr(self._teacher, "gives", "row") == "objects":
+        # Which objects a network names is no vector to come near to, and the good pictures are known: it learns from the truth.
+        if getattr(self._teacher, "gives", "row") in ("objects", "picture", "frame"):
             return self._task.loss(net, batch)  # type: ignore[return-value]
         said = net(batch.pictures)
         with torch.no_grad():
@@ -133,7 +132,7 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
     recipe = tuning(bundle.recipe)
     machine.place(net)
     teacher = machine.place(copy.deepcopy(bundle.net))
-    batches = Batches(shop.frames, shop.dataset, task, bundle.views, recipe, device=machine.device)
+    batches = batches_of(shop.frames, shop.dataset, task, bundle.views, recipe, machine)
     validate = validator(task, batches, bundle.views)
     distil: Any = Distil(task, teacher)
     players = Players.gather(distil, net, recipe)

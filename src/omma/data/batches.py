@@ -62,6 +62,9 @@ class Batches:
         self._chosen = {"sampling": self._by_class, "pictures": self._by_picture}.get(str(recipe.balance), lambda: None)()
         self._epoch: tuple[int, torch.Tensor] = (-1, self.places)
 
+    # How many times as long a whole picture takes as what is looked at of it while a network learns.
+    heavier: float = 1.0
+
     @property
     def per_epoch(self) -> int:
         """Steps in an epoch; the pictures that do not fill the last one wait for another epoch's order."""

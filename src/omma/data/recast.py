@@ -15,14 +15,22 @@ from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.mask import BACKGROUND, VOID, Mask
 from omma.answers.numbers import Numbers
+from omma.answers.picture import Picture
+from omma.answers.rebuilt import Rebuilt
+from omma.catalog import unknown
 from omma.data.sample import Dataset
-from omma.errors import OmmaError
+from omma.errors import DataError, OmmaError
 from omma.words import say
 
 # The task that each kind of truth proposes.
-TASK = {"label": "classify", "labels": "multilabel", "numbers": "regress", "boxes": "detect", "instances": "instances", "mask": "segment"}
+TASK = {
+    "label": "classify", "labels": "multilabel", "numbers": "regress", "boxes": "detect", "instances": "instances", "mask": "segment",
+    "picture": "restore", "rebuilt": "reconstruct",
+}  # fmt: skip
 _NOTHING = frozenset({*BACKGROUND, "void", "unlabelled", "unlabeled", "ignore"})
 TOTAL = "total"
+# What folders of good pictures are called.
+GOOD = frozenset({"good", "ok", "okay", "normal", "正常", "合格", "良品", "好"})
 
 Truths = list[Answer | None]
 Step = tuple[Truths, list[str], list[str]]  # truths, names, what was lost in words
@@ -40,7 +48,7 @@ def recast(dataset: Dataset, kind: str) -> tuple[Dataset, list[str]]:
 
     Args:
         dataset: left as it is.
-        kind: of answer: `boxes`, `instances`, `mask`, `numbers`, `labels` or `label`.
+        kind: of answer: `boxes`, `instances`, `mask`, `numbers`, `labels`, `label` or `picture`.
 
     Raises:
         OmmaError: nothing is labelled, or such labels do not say what is asked (class names have no places).
@@ -65,15 +73,68 @@ def recast(dataset: Dataset, kind: str) -> tuple[Dataset, list[str]]:
 def seen_as(dataset: Dataset, kind: str) -> Dataset:
     """The dataset for a model that answers with `kind`: where objects are also says which classes are there, and how many.
 
-    What is lost is added to its notes. Truths of pictures as a whole stay as they are: whether they fit is asked elsewhere, by name.
+    What is lost is added to its notes. Truths of pictures as a whole stay as they are: whether they fit is asked elsewhere, by name; and so
+    does everything where pictures are made better or rebuilt, see `data/own/given.py`.
 
     Raises:
         OmmaError: the labels do not say what is asked.
     """
-    if kind_of(dataset) not in (Boxes.kind, Instances.kind, Mask.kind):
+    if kind in (Picture.kind, Rebuilt.kind) or kind_of(dataset) not in (Boxes.kind, Instances.kind, Mask.kind):
         return dataset
     seen, lost = recast(dataset, kind)
     return replace(seen, notes=[*dataset.notes, *lost])
+
+
+def judged(dataset: Dataset, good: str = "") -> Dataset:
+    """The same pictures, each good or odd; those that are odd and lie in a part to learn from are left out, and that is noted.
+
+    Of class folders those called as `GOOD` has it are good, or the only one; of pictures with objects or several classes those that
+    show nothing else; without labels, or where these are numbers or pictures, all are. A picture without a label among others with
+    one stays without.
+
+    Args:
+        dataset: left as it is.
+        good: the classes that are good, joined by commas; "" = as above.
+
+    Raises:
+        OmmaError: no such class, or nothing says which class is good.
+        DataError: no picture is good.
+    """
+    kind, ground = kind_of(dataset), ground_of(dataset)
+    names = [name for name in dataset.names if name not in ground] if kind in _NAMED else []
+    fine = _good_of(names, good, dataset, kind == Label.kind)
+    samples, dropped, count = [], 0, Counter[bool]()
+    for sample in dataset.samples:
+        if sample.truth is None and kind is not None:
+            samples.append(replace(sample, truth=None))
+            continue
+        odd = bool(sample.truth.odd) if isinstance(sample.truth, Rebuilt) else bool(set(present(sample.truth)) - ground - fine)
+        dropped += odd and sample.split == "train"
+        if not (odd and sample.split == "train"):
+            count[odd] += 1
+            samples.append(replace(sample, truth=Rebuilt(odd)))
+    if not count[False]:
+        raise DataError(say("reconstruct.none_good"), dataset.root, say("reconstruct.no_good_fix"))
+    notes = [say("reconstruct.judged", good=count[False], odd=count[True])]
+    notes += [say("reconstruct.left_out", count=dropped)] if dropped else []
+    return replace(dataset, samples=samples, names=["anomaly"], task=TASK[Rebuilt.kind], notes=notes)
+
+
+def _good_of(names: Sequence[str], good: str, dataset: Dataset, classes: bool) -> set[str]:
+    """The names that are good, see `judged`; where `classes` say one of them of each picture, there must be one."""
+    if good:
+        asked = [good] if good in names else [name.strip() for name in good.split(",")]
+        for name in asked:
+            if name not in names:
+                raise unknown(say("errors.kind_name"), name, list(names))
+        return set(asked)
+    found = {name for name in names if name.strip().casefold() in GOOD}
+    if classes and not found:
+        if len(names) > 1:
+            shown = ", ".join(names[:8]) + (" …" if len(names) > 8 else "")
+            raise OmmaError(say("reconstruct.no_good", names=shown), dataset.root, say("reconstruct.no_good_fix"))
+        return set(names)
+    return found
 
 
 def count_objects(dataset: Dataset) -> int:
@@ -251,6 +312,8 @@ def _ground(names: Sequence[str]) -> set[str]:
     return {name for name in names if name.lower() in _NOTHING or (numbered and int(name) == 0)}
 
 
+# Kinds that name classes.
+_NAMED = (Label.kind, Labels.kind, Boxes.kind, Instances.kind, Mask.kind)
 _STEPS: dict[tuple[str, str], Callable[[Dataset], Step]] = {
     ("instances", "boxes"): _to_boxes,
     ("boxes", "boxes"): _to_boxes,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from omma.answers.answer import Answer
+    from omma.data.degrade.chain import Chain
     from omma.data.spatial.windows import Window
 
 SPLITS = ("train", "val", "test")
@@ -92,6 +93,7 @@ class Dataset:
         hints: settings of a recipe that a known source asks for.
         how_split: how `split` came about, in words; set by `data.split`.
         whole: the pictures, where samples are windows of them; see `data/spatial/cut.py`.
+        spoil: what makes the pictures bad that are to become good again, where the good ones are all there is; see `data/own/given.py`.
     """
 
     samples: list[Sample]
@@ -106,6 +108,7 @@ class Dataset:
     source: str | None = None
     hints: dict[str, Any] = field(default_factory=dict)
     whole: Dataset | None = None
+    spoil: Chain | None = None
 
     def __post_init__(self) -> None:
         # A reader knows the names of one picture's objects; what tells their colours is all of them, in order.

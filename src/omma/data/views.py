@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from omma.data.spatial.place import Place, Span
     from omma.data.spatial.windows import Window, Windows
 
-Fit = Literal["squash", "crop", "pad", "windows"]
+Fit = Literal["squash", "crop", "pad", "windows", "own"]
 Tta = Literal["none", "flip", "shift", "flip+shift"]
 # Rec. 601 luma in 1/65536, Pillow's own; they add up to 65536, so grey that was made colour comes back unchanged.
 LUMA = (19595, 38470, 7471)
@@ -33,12 +33,14 @@ class Views:
         size: side of the square, pixels.
         channels: 1 grey, 3 colour, or as many as the pictures have.
         fit: how a picture becomes square: `squash` (sides scaled apart), `crop` (centre), `pad` (letterbox in the mean colour);
-            or `windows`: a larger one becomes several frames, at its own scale (a smaller one is never enlarged).
+            `windows`: a larger one becomes several frames, at its own scale (a smaller one is never enlarged); or `own`: the frame is
+            the picture itself, of any size, its values as deep as they are, and `size` is the side of what is learned from.
         mean: of each channel, 0–1.
         std: of each channel, 0–1.
         tta: views averaged at prediction time.
-        overlap: of neighbouring windows, pixels at least.
-        whole: windows are followed by the whole picture, made small: for objects that no window shows whole.
+        overlap: of neighbouring windows, pixels at least; with `own`, how far around a pixel the network looks.
+        whole: windows are followed by the whole picture, made small: for objects that no window shows whole; with `own`, the
+            network looks at all of a picture, and says of a part only nearly what it would say of the whole.
     """
 
     size: int
@@ -56,7 +58,8 @@ class Views:
             object.__setattr__(self, name, values * self.channels if len(values) == 1 else values)
         sound = (
             isinstance(self.size, int) and 1 <= self.size <= 4096 and isinstance(self.channels, int) and 1 <= self.channels <= 64
-            and self.fit in get_args(Fit) and self.tta in get_args(Tta) and 0 <= self.overlap <= self.size // 2
+            and self.fit in get_args(Fit) and self.tta in get_args(Tta)
+            and 0 <= self.overlap <= (4096 if self.fit == "own" else self.size // 2)
             and len(self.mean) == len(self.std) == self.channels
             and all(abs(m) < 1e6 for m in self.mean) and all(1e-6 <= s < 1e6 for s in self.std)
         )  # fmt: skip
@@ -88,10 +91,13 @@ class Views:
         """Any decoded picture, (H, W, C) uint8, uint16 or float32 → (size, size, channels) uint8.
 
         Channels and depth first, then the crop, then one antialiased bilinear resize rounding to 8 bits after each pass, as Pillow does.
+        With `own` (H, W, C) as it is, see `as_own`.
 
         Raises:
             DataError: the picture has another number of channels than the network reads.
         """
+        if self.fit == "own":
+            return as_own(picture, self.channels)
         picture = self._eight_bits(picture)
         if picture.shape == (self.size, self.size, self.channels):
             return np.ascontiguousarray(picture)
@@ -108,6 +114,8 @@ class Views:
 
     def _plan(self, height: int, width: int) -> tuple[int, int, int, int, int, int]:
         """(top, left, rows, columns) of what is read and (height, width) of what it becomes, pixels."""
+        if self.fit == "own":
+            return 0, 0, height, width, height, width
         side = min(height, width)
         if self.fit == "crop":
             return (height - side) // 2, (width - side) // 2, side, side, self.size, self.size
@@ -121,7 +129,7 @@ class Views:
 
     def _corner(self, tall: int, wide: int) -> tuple[int, int]:
         """Where in its frame something of this size begins; windows keep to their grid."""
-        return (0, 0) if self.fit == "windows" else ((self.size - tall) // 2, (self.size - wide) // 2)
+        return (0, 0) if self.fit in ("windows", "own") else ((self.size - tall) // 2, (self.size - wide) // 2)
 
     def place(self, height: int, width: int) -> Place:
         """Where a picture of `height` × `width` pixels lies in its frame, as `frame` makes it."""
@@ -179,7 +187,9 @@ class Views:
         return np.concatenate([to_rgb8(picture[:, :, c : c + 1])[:, :, :1] for c in range(found)], axis=2)
 
     def finish(self, frames: torch.Tensor) -> torch.Tensor:
-        """(B, size, size, channels) uint8 → (B, channels, size, size) float32, normalised, channels_last."""
+        """(B, size, size, channels) uint8 → (B, channels, size, size) float32, normalised, channels_last; with `own` of any H, W and C."""
+        if self.fit == "own":
+            return (frames.float() / 255).permute(0, 3, 1, 2)
         # Whole rows at a time, because broadcasting over 3 channels costs five times as much; in place, because fresh memory costs as much.
         gain, lift = self._affine(frames.device, self.size)
         rows = frames.reshape(-1, self.size * self.channels).float().mul_(gain).add_(lift)
@@ -209,6 +219,28 @@ class Views:
             wide = F.pad(pictures, (by, by, by, by), mode="reflect")
             placed += [wide[:, :, : self.size, : self.size], wide[:, :, 2 * by :, 2 * by :]]
         return [view for place in placed for view in ((place, place.flip(3)) if "flip" in self.tta else (place,))]
+
+
+def as_own(picture: np.ndarray, channels: int) -> np.ndarray:
+    """Any decoded picture, at its own size → (H, W, C) uint8, or float32 of 0–255 where values are deeper: C = 1 grey or 3 colour.
+
+    A fourth channel, which always is alpha, is left out. Floats within 0–1 are multiplied by 255, others are taken for 0–255 as they are,
+    whatever lies beyond.
+
+    Raises:
+        DataError: neither grey nor colour, and not as many channels as the network reads.
+    """
+    found = picture.shape[2]
+    if found not in (1, 3, 4) and found != channels:
+        raise DataError(say("views.channels", found=found, wanted=channels))
+    picture = picture[..., :3] if found == 4 else picture
+    if picture.dtype == np.uint8:
+        return np.ascontiguousarray(picture)
+    if picture.dtype == np.uint16:
+        return picture.astype(np.float32) / np.float32(257)
+    values = np.nan_to_num(picture.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
+    unit = values.size and values.min() >= 0 and values.max() <= 1
+    return values * np.float32(255) if unit else values
 
 
 def resize(picture: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -246,6 +278,8 @@ class InGraph(nn.Module):
         self.register_buffer("luma", torch.tensor(LUMA, dtype=torch.float32), persistent=False)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        if self.views.fit == "own":
+            return pictures
         x = pictures.float()
         if self.views.channels == 1:
             x = torch.floor(((x * self.luma).sum(3, keepdim=True) + 32768) / 65536)
@@ -302,13 +336,15 @@ class InGraph(nn.Module):
         sides = []
         for line, length, other in ((down, tall, wide), (across, wide, tall)):
             start, read, out = self._span(length, other)
-            offset = torch.zeros_like(out) if self.views.fit == "windows" else torch.floor((self.views.size - out) / 2)
+            offset = torch.zeros_like(out) if self.views.fit in ("windows", "own") else torch.floor((self.views.size - out) / 2)
             sides.append(Span(line, start, read, offset, out, self.views.size))
         return Place(*sides)
 
     def _span(self, length: torch.Tensor, other: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """(start, length) of what is read along one side, and the length it becomes; see `Views._plan`."""
         whole, size = torch.zeros_like(length), torch.full_like(length, self.views.size)
+        if self.views.fit == "own":
+            return whole, length, length
         if self.views.fit == "crop":
             side = torch.minimum(length, other)
             return torch.floor((length - side) / 2), side, size

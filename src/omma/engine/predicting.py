@@ -11,11 +11,14 @@ import torch
 
 from omma.answers.answer import Answer
 from omma.data.frames import Frames
+from omma.data.own.given import given
 from omma.data.sample import Dataset, Refused
 from omma.data.sources import home
 from omma.data.spatial.cut import by_picture, in_windows
 from omma.engine.pipeline import Pipeline
+from omma.engine.tiles import painted
 from omma.engine.told import Teller, spots
+from omma.errors import DataError
 from omma.metrics.metric import Metric
 from omma.progress import Watch
 from omma.words import say
@@ -67,6 +70,8 @@ def answered(
     pipeline = (model if isinstance(model, Pipeline) else model.pipeline()).eval()
     if not len(dataset):
         return Answered([], [], [])
+    if pipeline.views.fit == "own":
+        return _restored(pipeline, dataset, watch, ask)
     seen = in_windows(dataset, pipeline.views)
     frames = Frames(seen, pipeline.views, home(), watch)
     device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
@@ -84,6 +89,27 @@ def answered(
             said += teller.hear(tensors)
     watch.end(say("evaluate.answering"))
     return Answered(said, list(pictures), list(frames.refused))
+
+
+def _restored(pipeline: Pipeline, dataset: Dataset, watch: Watch, ask: Callable[[np.ndarray], dict[str, Any]] | None) -> Answered:
+    """The same for pictures at their own size, part by part."""
+    device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
+    ask = ask or (lambda part: pipeline(torch.from_numpy(part).to(device)))
+    said: list[Answer] = []
+    places: list[int] = []
+    refused: list[Refused] = []
+    with torch.inference_mode():
+        for place, sample in enumerate(watch.each(say("evaluate.answering"), dataset.samples, len(dataset))):
+            try:
+                picture = given(dataset, place, pipeline.views.channels)
+            except DataError as error:
+                refused.append(Refused(str(sample.path or sample.id), error.what))
+                continue
+            said.append(painted(ask, pipeline.task, pipeline.views, picture))
+            places.append(place)
+    if not places:
+        raise DataError(say("views.all_refused", count=len(dataset), first=f"{refused[0].where}: {refused[0].reason}"), dataset.root)
+    return Answered(said, places, refused)
 
 
 def point_scores(metrics: dict[str, Metric], predictions: Sequence[Any], truths: Sequence[Any]) -> dict[str, float]:

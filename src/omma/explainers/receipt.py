@@ -59,15 +59,24 @@ class Receipt:
 
 
 @torch.no_grad()
-def receipt(question: Question, pictures: torch.Tensor, heat: torch.Tensor, *, orders: int = ORDERS, seed: int = 0) -> Receipt:
-    """Measure one map: `pictures` (1, C, S, S) normalised, `heat` (1, S, S)."""
+def receipt(
+    question: Question,
+    pictures: torch.Tensor,
+    heat: torch.Tensor,
+    *,
+    orders: int = ORDERS,
+    seed: int = 0,
+    blank: torch.Tensor | None = None,
+) -> Receipt:
+    """Measure one map: `pictures` (1, C, S, S) normalised, `heat` (1, S, S); `blank` is what covers, the mean colour when open."""
     side = min(GRID, pictures.shape[2])
     worth = F.adaptive_avg_pool2d(heat[:, None], side).flatten()
     chance = torch.Generator().manual_seed(seed)
     shuffled = [torch.randperm(side * side, generator=chance) for _ in range(orders + 1)]
     # Cells of equal worth come in a random order too: reading order would be an answer the map did not give.
     ranked = [shuffled[0][worth.cpu()[shuffled[0]].argsort(descending=True, stable=True)], *shuffled[1:]]
-    blank, blurred = torch.zeros_like(pictures), _blur(pictures)
+    blurred = _blur(pictures) if blank is None else blank
+    blank = torch.zeros_like(pictures) if blank is None else blank
     deletion = torch.tensor([_area(question, pictures, blank, order, side) for order in ranked], dtype=torch.float64)
     insertion = torch.tensor([_area(question, blurred, pictures, order, side) for order in ranked], dtype=torch.float64)
 

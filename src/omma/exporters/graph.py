@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 INPUT = "picture"
 DYNAMIC = {0: "N", 1: "H", 2: "W"}
+MIDDLE = 256  # pixels on a side of what a picture at its own size is compared by
 
 
 class Whole(nn.Module):
@@ -86,6 +87,9 @@ class Graph:
 
 def shown(bundle: Bundle, picture: np.ndarray) -> np.ndarray:
     """A decoded picture as the exported input reads it: (H, W, 3) uint8, or with the network's own channels where those are others."""
+    if bundle.views.fit == "own":  # any size is as good as another, and a photograph would take minutes
+        top, left = (max(0, side - MIDDLE) // 2 for side in picture.shape[:2])
+        picture = picture[top : top + MIDDLE, left : left + MIDDLE]
     return to_rgb8(picture) if bundle.views.channels in (1, 3) else bundle.views._eight_bits(picture)
 
 

@@ -15,4 +15,10 @@
     var dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark"; kept("omma-theme", root.dataset.theme);
   });
+  document.querySelectorAll(".slide").forEach(function (one) {
+    var above = one.querySelector(".above");
+    one.querySelector("input").addEventListener("input", function (event) {
+      above.style.clipPath = "inset(0 0 0 " + event.target.value + "%)";
+    });
+  });
 })();

@@ -135,6 +135,26 @@ class Page:
             self._parts.append(f'<div class="{kind}">{"".join(figures)}</div>')
         return self
 
+    def slide(self, before: np.ndarray, after: np.ndarray, true: np.ndarray, name: str) -> Self:
+        """Two pictures of one size under a slider, and a third beside them: (H, W, 3) uint8 each, shown without loss, one to one."""
+        sources = [_lossless(picture) for picture in (before, after, true)]
+        size = sum(map(len, sources))
+        if size > self._room:
+            self.left_out += 1
+            return self
+        self._room -= size
+        label = html.escape(name, quote=True)
+        images = [
+            f'<img src="{source}" alt="{label}" class="{kind}">' for source, kind in zip(sources, ("below", "above", ""), strict=True)
+        ]
+        bar = f'<input type="range" min="0" max="100" value="50" aria-label="{label}">'
+        told = words(both("report.slide_of", name=name))
+        self._parts.append(
+            f'<div class="slides"><figure><div class="slide">{images[0]}{images[1]}{bar}</div><figcaption>{told}</figcaption></figure>'
+            f"<figure>{images[2]}<figcaption>{words(both('report.slide_true'))}</figcaption></figure></div>"
+        )
+        return self
+
     def html(self) -> str:
         """The whole page as one text."""
         style, script = (_HOME / "page.css").read_text("utf-8").strip(), (_HOME / "page.js").read_text("utf-8").strip()
@@ -173,6 +193,14 @@ def _data(picture: np.ndarray, side: int) -> str:
     else:
         image.save(store, "JPEG", quality=82)
     return f"data:image/{'png' if small else 'jpeg'};base64,{base64.b64encode(store.getvalue()).decode()}"
+
+
+def _lossless(picture: np.ndarray) -> str:
+    from PIL import Image
+
+    store = io.BytesIO()
+    Image.fromarray(picture).save(store, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(store.getvalue()).decode()}"
 
 
 def _digest(text: str) -> str:

@@ -13,13 +13,14 @@ from PIL import Image
 from omma.answers import draw
 from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
+from omma.answers.picture import Picture
 from omma.answers.placed import Placed
 from omma.data.spatial.windows import Window
 from omma.errors import OmmaError
 from omma.metrics.metric import Gallery
 from omma.report.evaluation import Evaluation
 from omma.report.page import Page, Text
-from omma.words import both
+from omma.words import both, say
 
 SIDE, BOTH = 240, 840  # pixels: of a picture, and of one that is shown twice
 GAP = 8  # pixels between both
@@ -31,6 +32,11 @@ def gallery_into(made: Page, evaluation: Evaluation, gallery: Gallery) -> None:
     """Add a gallery to a page; pictures that cannot be read any more are left out."""
     from omma.data.decode import to_rgb8
 
+    if gallery.places and isinstance(evaluation.predictions[gallery.places[0]], Picture):
+        from omma.report.before_after import slides_into
+
+        slides_into(made, evaluation, gallery)
+        return
     rows: list[tuple[np.ndarray, Text, str]] = []
     side = SIDE
     for row, place in enumerate(gallery.places):
@@ -98,6 +104,9 @@ def phrase(answer: Answer | dict[str, Any]) -> str:
     if "labels" in row:
         names = [str(one["label"]) + (f" ({one['probability']:.0%})" if "probability" in one else "") for one in row["labels"]]
         return ", ".join(names) or "–"
+    if "odd" in row or "anomaly" in row:
+        word = say(f"reconstruct.{'odd' if row['odd'] else 'good'}") if "odd" in row else ""
+        return f"{word} {row['anomaly']:.3g}".strip() if "anomaly" in row else word
     if "numbers" in row:
         return ", ".join(f"{name} {value:.4g}" for name, value in row["numbers"].items())
     if "boxes" in row:

@@ -8,10 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omma.answers.placed import Placed
+from omma.answers.picture import Picture
+from omma.answers.placed import Framed, Placed
 from omma.data.sample import Dataset
 from omma.errors import DiskError, OmmaError
-from omma.metrics.metric import Score
+from omma.metrics.metric import Metric, Score
 from omma.progress import Watch
 from omma.report import charts
 from omma.report.evaluation import Evaluation, sentence_of, shown
@@ -112,7 +113,7 @@ def _summary(made: Page, evaluation: Evaluation | None, events: list[dict], card
     else:
         first = evaluation.first
         score = evaluation.scores[first]
-        told: dict[str, Any] = {"metric": _names(first), "score": shown(score, evaluation.metrics[first]), "split": _part(evaluation.split)}
+        told: dict[str, Any] = {"metric": _names(first), "score": _told(score, evaluation.metrics[first]), "split": _part(evaluation.split)}
         made.text(_fill("report.how_good", **told, n=f"{len(evaluation.samples):,}"))
         # The others are in the table below; these four differ from each other.
         chosen = [
@@ -134,8 +135,13 @@ def _summary(made: Page, evaluation: Evaluation | None, events: list[dict], card
 
 def _card(evaluation: Evaluation, key: str) -> tuple[Text, Text, Text]:
     metric = evaluation.metrics[key]
-    value, _, between = shown(evaluation.scores[key], metric).partition(" (")
-    return _names(key), value, f"({between}" if between else ""
+    parts = {tongue: text.partition(" (") for tongue, text in _told(evaluation.scores[key], metric).items()}
+    value, bracket, _ = parts[LANGUAGES[0]]
+    return _names(key), value, {tongue: f"({between}" for tongue, (_, _, between) in parts.items()} if bracket else ""
+
+
+def _told(score: Score, metric: Metric) -> dict[str, str]:
+    return {tongue: shown(score, metric, tongue) for tongue in LANGUAGES}
 
 
 def _constant(evaluation: Evaluation) -> float | None:
@@ -146,7 +152,7 @@ def _constant(evaluation: Evaluation) -> float | None:
     if metric.parts_are == "numbers" or not evaluation.samples:
         return None
     truths = [sample.truth for sample in evaluation.samples if sample.truth is not None]
-    if any(truth.kind != evaluation.predictions[0].kind for truth in truths) or isinstance(truths[0], Placed):
+    if any(truth.kind != evaluation.predictions[0].kind for truth in truths) or isinstance(truths[0], Placed | Picture | Framed):
         return None
     commonest = Counter(json.dumps(truth.json(), sort_keys=True) for truth in truths).most_common(1)[0][0]
     answer = next(truth for truth in truths if json.dumps(truth.json(), sort_keys=True) == commonest)
@@ -278,13 +284,13 @@ def _scores(made: Page, evaluation: Evaluation) -> None:
         top = 1.0 if share else max(score.high if score.high == score.high else score.value, 1e-12)
         meaning = both(f"metrics.means.{key}") if f"means.{key}" in room("en", "metrics") else ""
         name = charts.Markup(f"{charts.words(_names(key))}<small>{charts.words(meaning)}</small>")
-        rows.append([name, shown(score, metric), charts.bar(score.value, score.low, score.high, top)])
+        rows.append([name, _told(score, metric), charts.bar(score.value, score.low, score.high, top)])
     made.table(rows, (both("report.metric"), both("report.value"), ""), "scores")
     if evaluation.subgroups:
         made.heading(both("report.subgroups"))
         metric = evaluation.metrics[evaluation.first]
         rows = [
-            [name, f"{score.n:,}", shown(score, metric), charts.bar(score.value, score.low, score.high)]
+            [name, f"{score.n:,}", _told(score, metric), charts.bar(score.value, score.low, score.high)]
             for name, score in evaluation.subgroups.items()
         ]
         made.table(rows, (both("report.group"), both("report.count"), _names(evaluation.first), ""))

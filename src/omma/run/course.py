@@ -17,6 +17,7 @@ from typing import Any
 from omma import bundle as bundles
 from omma import catalog
 from omma.data.fingerprint import Fingerprint, take
+from omma.data.own.given import posed
 from omma.data.sample import Dataset
 from omma.engine import machine as machines
 from omma.engine.budget import parse
@@ -112,7 +113,8 @@ def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict
     copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
     look = val * cost.answer
     recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look else 1)
-    judging = ((val + test) * copies + min(2000, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
+    whole = made.batches.heavier  # what is judged in the end may be larger than what was looked at on the way
+    judging = ((val + test) * copies * whole + min(2000, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
     deadline = end - judging - RESERVE * left
     total = max(1, int((deadline - time.monotonic() - recipe.get("evals", 10) * look) / cost.step))
     total, deadline = scene.machine.agree((total, deadline))
@@ -133,8 +135,10 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     machine = machines.setup(device, recipe.precision, recipe.threads or facts.threads)
     if machine.world != facts.world:
         raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
-    kind = catalog.find("tasks", recipe.task or "").answer.kind
-    dataset = run.put_split(told(open_data(facts.where, facts.format, watch, kind), facts.where, watch))
+    kind = catalog.find("tasks", recipe.task or "")
+    asked = kind([], **recipe.task_settings).settings
+    dataset = posed(open_data(facts.where, facts.format, watch, kind.answer.kind), asked)
+    dataset = run.put_split(told(dataset, facts.where, watch))
     dataset.how_split = facts.how_split
     for what, before, now in (
         ("data", facts.data, dataset.digest()),
@@ -185,6 +189,8 @@ def follow(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: fl
             if machine.is_first:
                 run.log(event | {"seconds": round(time.monotonic() - scene.began, 2)})
                 tell(watch, event, facts.total)
+                if event["event"] == "eval":
+                    run.show(event["step"], getattr(made.validate, "shown", []))
                 if curves:
                     for key, value in event.items():
                         if isinstance(value, float):

@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from omma.bundle import Bundle, versions
+from omma.answers.answer import Answer
+from omma.bundle import Bundle, answering, versions
 from omma.engine.machine import Machine
 from omma.engine.told import is_placed, told
 from omma.models.making import build, settings_of
+from omma.parts import merged
 from omma.parts.surgery import plan_of
 from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle
@@ -46,7 +48,7 @@ def fit_on_validation(bundle: Bundle, made: Ready, plain: float | None) -> list[
         plain: the score of validation without averaging; higher is better.
     """
     places = made.batches.frames.part("val")
-    if not places:
+    if not places or made.task.answer.fit.__func__ is Answer.fit.__func__:  # type: ignore[attr-defined]
         return []
     if is_placed(made.task):  # maps of every picture at once would not fit into memory
         places = places[:: -(-len(places) // MOST)]
@@ -103,7 +105,11 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
     }
     if facts.surgery:
         card["surgery"] = plan_of(_whole(made), made.net)
-    bundle = Bundle(made.task, dict(made.players.nets), made.views, {}, card)
+    nets = answering(made.players.nets)
+    if merged.branched(made.net):  # branches helped to learn; what is carried are their sums
+        nets |= {"net": merged.plain(made.net)}
+        card["model_settings"] |= {"plain": True}
+    bundle = Bundle(made.task, nets, made.views, {}, card)
     bundle.card["notes"] = [*facts.notes, *fit_on_validation(bundle, made, plain)]
     return bundle
 
@@ -140,7 +146,8 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
         watch.end(say("train.scoring"))
     rows = list(run.rows())
     seen = train_score(made)
-    words = verdict(rows, seen[0] if seen else None)
+    share = next(iter(made.task.metrics().values())).scale in ("share", "below_one")
+    words = verdict(rows, seen[0] if seen else None, share)
     trained = Outcome(run.path, made.recipe.task or "", made.recipe.model or "", part, {}, words, steps, 0.0, None, notes, facts.where)
     if machine.is_first:
         bundle.save(run.bundle)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+import numpy as np
 
 from omma.data.sample import Dataset
 from omma.engine.checkpoint import Checkpoints
@@ -178,6 +180,20 @@ class RunFolder:
             self._log = self.events.open("a", encoding="utf-8")
         self._log.write(json.dumps(event, ensure_ascii=False) + "\n")
         self._log.flush()
+
+    def show(self, step: int, pictures: Sequence[np.ndarray]) -> None:
+        """Pictures as they were at a step, each in a row of its own, as `samples/step-000123.png`; nothing where there are none."""
+        from PIL import Image
+
+        if not pictures:
+            return
+        wide = max(one.shape[1] for one in pictures)
+        rows = [np.pad(one, ((0, 4), (0, wide - one.shape[1]), (0, 0)), constant_values=255) for one in pictures]
+        try:
+            (self.path / "samples").mkdir(exist_ok=True)
+            Image.fromarray(np.concatenate(rows)).save(self.path / "samples" / f"step-{step:06d}.png")
+        except OSError as error:
+            raise DiskError(say("train.disk", reason=error.strerror or error), self.path, say("train.disk_fix")) from None
 
     def rewind(self, step: int) -> None:
         """Forget rows after `step`: the resumed run writes them again, the same."""

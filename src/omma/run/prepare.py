@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ import torch
 from omma import bundle as bundles
 from omma import catalog
 from omma.answers.answer import Answer
+from omma.answers.picture import Picture, strip
 from omma.data.batches import Batches
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
+from omma.data.own.crops import LOOKED, Crops
+from omma.data.own.originals import Originals
 from omma.data.sample import Dataset
 from omma.data.sources import home
 from omma.data.spatial.cut import by_picture, in_windows
@@ -22,11 +26,13 @@ from omma.data.views import Views
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
 from omma.engine.pipeline import Pipeline
+from omma.engine.tiles import painted
 from omma.engine.told import Teller, is_placed, spots
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
-from omma.models.making import build
+from omma.models.making import build, settings_of
 from omma.models.network import Network
+from omma.parts.reach import reach
 from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe
@@ -37,6 +43,9 @@ from omma.tasks.task import Batch, Task
 from omma.words import say
 
 REFUSED_SHARE = 0.01  # more unreadable pictures than this stop training unless allowed
+UNKNOWN = 64  # pixels around a part, for networks that look at all of a picture
+STRIPS = 4  # pictures that are shown on the way
+PICTURES = 64  # at most so many are looked at while a network learns that makes pictures better
 
 
 @dataclass
@@ -108,7 +117,7 @@ def ready(
     if views.fit == "windows" and not is_placed(task):
         raise OmmaError(say("train.windows", task=recipe.task))
     seen = in_windows(dataset, views)
-    frames = Frames(seen, views, home(), watch)
+    frames = Originals(seen, views, watch) if views.fit == "own" else Frames(seen, views, home(), watch)
     if frames.refused:
         share = len(frames.refused) / len(dataset)
         watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
@@ -121,12 +130,20 @@ def ready(
         raise DataError(say("train.too_few", count=len(train)), dataset.root)
     if recipe.optimizer == "gd":
         recipe.batch = len(train)
-    batches = Batches(frames, seen, task, views, recipe, machine.rank, machine.world, machine.device)
-    if kept is None and start is None:
+    batches = batches_of(frames, seen, task, views, recipe, machine)
+    if kept is None and start is None and views.fit != "own":
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
     return Ready(task, recipe, dataset, views, net, players, batches, validator(task, batches, views))
+
+
+def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine) -> Batches:
+    """What a task learns from, step by step: pictures in frames, or parts of pictures at their own size."""
+    where = (machine.rank, machine.world, machine.device)
+    if isinstance(frames, Originals):
+        return Crops(frames, seen, views, recipe, task.scale, *where)  # type: ignore[attr-defined]
+    return Batches(frames, seen, task, views, recipe, *where)
 
 
 def _suited(task: Task) -> list[str]:
@@ -138,10 +155,14 @@ def _suited(task: Task) -> list[str]:
 def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bundles.Bundle | None) -> Views:
     """How pictures enter: a pretrained network keeps the normalisation it was trained with."""
     assert recipe.size and recipe.channels
+    if recipe.fit == "own":
+        return windowed(Views(recipe.size, recipe.channels, "own", (0.0,), (1.0,)), recipe, net)
     if start is not None and start.views.size == recipe.size and start.views.channels == recipe.channels:
         views = replace(start.views, fit=recipe.get("fit", start.views.fit), tta=recipe.get("tta", start.views.tta))
         return windowed(views, recipe, net)
     mean, std = net.origin.get("mean"), net.origin.get("std")
+    if net.gives == "frame":  # what it draws is what it reads
+        mean, std = [0.0] * recipe.channels, [1.0] * recipe.channels
     if mean is None:
         mean, std = fingerprint.mean, fingerprint.std
         if len(mean) != recipe.channels:
@@ -152,7 +173,13 @@ def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bun
 
 
 def windowed(views: Views, recipe: Recipe, net: Network) -> Views:
-    """How windows overlap, where pictures are read in them; networks of objects also see the whole picture."""
+    """How windows overlap, where pictures are read in them; networks of objects also see the whole picture.
+
+    Pictures at their own size are read in parts that overlap by as far as the network looks.
+    """
+    if views.fit == "own":
+        far = reach(net, recipe.get("channels", 3))
+        return replace(views, overlap=UNKNOWN if far is None else far, whole=far is None)
     if views.fit != "windows":
         return replace(views, overlap=0, whole=False)
     return replace(views, overlap=min(recipe.get("overlap", views.size // 4), views.size // 2), whole=net.gives == "objects")
@@ -191,10 +218,19 @@ def continue_from(net: Network, task: Task, start: bundles.Bundle) -> None:
 
 def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
     """The earlier model's shape becomes this run's, unless a person says otherwise."""
-    recipe.put("bundle", model=start.card["model"], size=start.views.size, channels=start.views.channels, fit=start.views.fit)
-    for key, value in start.card.get("model_settings", {}).items():
-        recipe.model_settings.setdefault(key, value)
+    model = continued(recipe, start)
+    recipe.put("bundle", model=model, size=start.views.size, channels=start.views.channels, fit=start.views.fit)
+    known = start.card.get("model_settings", {})
+    for key in known if model == start.card["model"] else known.keys() & settings_of(model).keys():
+        recipe.model_settings.setdefault(key, known[key])
         recipe.origin.setdefault(f"model.{key}", "bundle")
+
+
+def continued(recipe: Recipe, start: bundles.Bundle) -> str:
+    """The network that goes on from an earlier one: one of the same name, or the one that this says goes on from its body where the
+    task wants other answers than it gives."""
+    wanted = catalog.find("tasks", recipe.task).reads if recipe.task else start.net.gives
+    return start.net.continues if start.net.continues and wanted != start.net.gives else start.card["model"]
 
 
 def same_model(recipe: Recipe, start: bundles.Bundle) -> None:
@@ -203,8 +239,8 @@ def same_model(recipe: Recipe, start: bundles.Bundle) -> None:
     Raises:
         OmmaError: they differ.
     """
-    if recipe.model != start.card["model"]:
-        raise OmmaError(say("train.other_model", here=recipe.model, there=start.card["model"]), str(start.path))
+    if recipe.model != (model := continued(recipe, start)):
+        raise OmmaError(say("train.other_model", here=recipe.model, there=model), str(start.path))
 
 
 def validator(task: Task, batches: Batches, views: Views, split: str = "val", most: int | None = None) -> Validate | None:
@@ -214,6 +250,8 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
     Args:
         most: look at so many pictures at most, evenly chosen.
     """
+    if isinstance(batches, Crops):
+        return _restoring(task, batches, split, most)
     pictures = by_picture(batches.dataset, batches.frames.part(split))
     some = list(pictures)
     if most is not None and len(some) > most:
@@ -241,6 +279,37 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
         return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / len(places), f"{split}_{first}": value}
 
     return validate
+
+
+def _restoring(task: Task, batches: Crops, split: str, most: int | None) -> Validate | None:
+    """The same for pictures at their own size: the middle of each, at most `LOOKED` pixels on a side of what is given."""
+    places = batches.frames.part(split)
+    most = min(most or PICTURES, PICTURES)
+    places = places[:: max(1, len(places) // most)][:most]
+    if not places:
+        return None
+    pairs = [batches.middle(place, LOOKED) for place in places]
+    truths = [Picture(partial(_itself, good), "-", given=partial(_itself, bad)) for bad, good in pairs]
+    first, metric = next(iter(task.metrics().items()))
+
+    def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
+        pipeline = Pipeline(task, nets, batches.views, {}).eval()
+        with torch.inference_mode():
+            answers = [
+                painted(lambda part: pipeline(torch.from_numpy(part).to(batches.device)), task, batches.views, bad) for bad, _ in pairs
+            ]
+            losses = [whole_loss(task, nets, batch) for batch in batches.plain(places)]
+        value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
+        shown[:] = [strip(bad, answer.pixels, good) for (bad, good), answer in zip(pairs[:STRIPS], answers, strict=False)]
+        return (value if metric.better == "higher" else -value), {f"{split}_loss": float(np.mean(losses)), f"{split}_{first}": value}
+
+    shown: list[np.ndarray] = []
+    validate.shown = shown  # type: ignore[attr-defined]
+    return validate
+
+
+def _itself(pixels: np.ndarray) -> np.ndarray:
+    return pixels
 
 
 class Once(torch.nn.Module):

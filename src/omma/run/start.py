@@ -11,12 +11,15 @@ from omma import bundle as bundles
 from omma import catalog
 from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
-from omma.answers.placed import Placed
+from omma.answers.picture import Picture
+from omma.answers.placed import Framed, Placed
+from omma.data.own.given import posed
 from omma.data.recast import ground_of, kind_of, present, seen_as
 from omma.data.sample import Dataset
 from omma.data.split import split as split_parts
 from omma.engine import machine as machines
 from omma.errors import DataError, OmmaError
+from omma.formats import pairs
 from omma.formats.format import open_data
 from omma.progress import Watch
 from omma.recipe import Recipe
@@ -54,7 +57,7 @@ def start(
         same_model(recipe, parent)
     if recipe.task is not None:
         wanted = catalog.find("tasks", recipe.task).answer.kind
-        dataset = seen_as(dataset, wanted)
+        dataset = paired(seen_as(dataset, wanted), recipe, watch)
         if (have := kind_of(dataset)) not in (None, wanted):
             kinds = {key: say(f"convert.kind.{kind}") for key, kind in (("have", have), ("want", wanted))}
             fix = say("train.other_labels_fix", fits=dataset.task, **kinds)
@@ -74,10 +77,22 @@ def start(
         return begin(run, dataset, recipe, parent, scene, notes=notes, given=given)
 
 
+def paired(dataset: Dataset, recipe: Recipe, watch: Watch) -> Dataset:
+    """Bad pictures beside good ones, for a task that makes the one of the other; all other datasets as they are."""
+    known = {key: value for key, (value, _) in catalog.find("tasks", str(recipe.task)).SETTINGS.items()}
+    found = posed(dataset, known | recipe.task_settings)
+    if "degrade" in known and found.spoil is None:
+        if recipe.task_settings.pop("degrade", None):
+            watch.warn(say("train.ignored", key="degrade", reason=say("restore.pairs")))
+        recipe.task_settings.setdefault("scale", pairs.scale_of(found))
+    return found
+
+
 def learnable(dataset: Dataset, where: str) -> None:
     """Refuse what cannot be learned from.
 
-    Where things are can be learned of one class too, and of objects that lie alike in every picture.
+    Where things are can be learned of one class too, and of objects that lie alike in every picture; what good pictures look like can
+    be learned from them alone.
 
     Args:
         where: the data as it was named.
@@ -88,11 +103,13 @@ def learnable(dataset: Dataset, where: str) -> None:
     if dataset.task is None or not dataset.samples:
         raise DataError(say("train.no_labels"), dataset.root, say("train.no_labels_fix"))
     truths, shown, ground = dataset.truths(), set[str](), ground_of(dataset)
+    if isinstance(truths[0], Framed):
+        return
     for truth in truths:
         shown.update(present(truth))
         if len(shown) > 1 and shown - ground:  # masks are long to look through
             break
-    if not dataset.names or not (shown - ground or isinstance(truths[0], Numbers)):
+    if not dataset.names or not (shown - ground or isinstance(truths[0], Numbers | Picture)):
         raise DataError(say("train.no_object"), dataset.root, say("train.no_object_fix", data=shlex.quote(where)))
     if isinstance(truths[0], Mask):
         alike = len(shown) == 1

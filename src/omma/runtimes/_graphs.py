@@ -120,6 +120,8 @@ def _rename_dimension(model: Any, old: str, new: str) -> None:
 def graph_of(bundle: Bundle) -> Path | bytes:
     """The bundle's pipeline up to the operating point as a graph: input `frames` (N, S, S, C) uint8, outputs of `Task.infer`.
 
+    Of pictures at their own size (N, H, W, C) float32 of 0–255, C as the network reads; see `runtime.natively` for other C.
+
     A bundle whose card names a `runtime` file answers with that file (quantised); its bytes are checked against the card.
 
     Raises:
@@ -207,7 +209,10 @@ def make(bundle: Bundle, path: Path) -> Path:
     pipeline = bundle.pipeline()
     size, channels = bundle.views.size, bundle.views.channels
     device = next(pipeline.parameters()).device
-    frames = torch.zeros(2, size, size, channels, dtype=torch.uint8, device=device)
+    own = bundle.views.fit == "own"  # of any size, and values may be deeper than 8 bits
+    shape = (2, size + 5, size + 9, channels) if own else (2, size, size, channels)
+    frames = torch.zeros(shape, dtype=torch.float32 if own else torch.uint8, device=device)
     with torch.no_grad():
         outputs = list(pipeline.infer(frames))
-    return write_onnx(UpToThePoint(pipeline), frames, path, source="frames", outputs=outputs, dynamic={0: "N"})
+    free = {0: "N", 1: "H", 2: "W"} if own else {0: "N"}
+    return write_onnx(UpToThePoint(pipeline), frames, path, source="frames", outputs=outputs, dynamic=free)

@@ -129,7 +129,8 @@ def trial_frames(bundle: Bundle, frames: np.ndarray | None = None, random: int =
     slope = np.linspace(0, 1, size)[:, None, None]
     shades = np.broadcast_to(ends[:, 0] * (1 - slope) + ends[:, 1] * slope, (len(ends), size, size, channels))
     own = [] if frames is None else [frames[:16]]
-    return np.concatenate([noise, shades.astype(np.uint8), *own])
+    shown = np.concatenate([noise, shades.astype(np.uint8), *own])
+    return shown.astype(np.float32) if bundle.views.fit == "own" else shown
 
 
 def _same(name: str, bundle: Bundle, frames: np.ndarray | None, watch: Watch) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from omma.runtimes.runtime import Infer, Runtime, cores
+from omma.runtimes.runtime import Infer, Runtime, cores, natively
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -63,4 +63,4 @@ class Openvino(Runtime):
         self._engine = engine(graph_of(bundle), lanes)
 
     def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        return self._engine(frames)
+        return natively(self.bundle, self._engine, frames)

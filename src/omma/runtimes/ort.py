@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from omma.runtimes.runtime import Infer, Runtime, share
+from omma.runtimes.runtime import Infer, Runtime, natively, share
 
 if TYPE_CHECKING:
     from omma.bundle import Bundle
@@ -51,4 +51,4 @@ class Ort(Runtime):
         self._engine = engine(graph_of(bundle), lanes)
 
     def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:
-        return self._engine(frames)
+        return natively(self.bundle, self._engine, frames)

@@ -54,10 +54,20 @@ class Runtime:
         """(N, S, S, C) uint8 → operated tensors, batch in front; `point` overrides values of the operating point."""
         return {key: tensor.numpy() for key, tensor in self._operated(frames, point).items()}
 
-    def answers(self, frames: np.ndarray, point: dict[str, Any] | None = None, places: Sequence[Spot] | None = None) -> list[Answer]:
-        """(N, S, S, C) uint8 → N answers, settled; about the pictures where `places` say how they lie in their N frames."""
+    def answers(
+        self, frames: np.ndarray | Sequence[np.ndarray], point: dict[str, Any] | None = None, places: Sequence[Spot] | None = None
+    ) -> list[Answer]:
+        """(N, S, S, C) uint8 → N answers, settled; about the pictures where `places` say how they lie in their N frames.
+
+        Pictures at their own size may come as a list, (H, W, C) each.
+        """
         from omma.engine.told import told
 
+        if self.bundle.views.fit == "own":
+            from omma.engine.tiles import painted
+
+            return [painted(lambda part: self.run(part, point), self.bundle.task, self.bundle.views, one) for one in frames]
+        assert isinstance(frames, np.ndarray), "frames of one size"
         return told(self.bundle.task, self._operated(frames, point), self.bundle.point | (point or {}), places)
 
     def _operated(self, frames: np.ndarray, point: dict[str, Any] | None) -> dict[str, Any]:
@@ -77,6 +87,30 @@ class Runtime:
 
             torch.set_num_threads(self._threads)
             self._threads = None
+
+
+def natively(bundle: Bundle, engine: Infer, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Frames through a graph; where they are pictures at their own size, with as many channels as the graph reads.
+
+    What a task does with grey and colour (see `Restore.restored`) is done around the graph, which stands for the network.
+    """
+    views = bundle.views
+    if views.fit != "own":
+        return engine(frames)
+    frames = np.ascontiguousarray(frames, np.float32)
+    if frames.shape[3] == views.channels:
+        return engine(frames)
+    import torch
+
+    from omma.tasks.task import Batch
+
+    def ask(pictures: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(engine((pictures * 255).permute(0, 2, 3, 1).contiguous().numpy())["restored"])
+
+    ask.channels, ask.enlarges = views.channels, True  # type: ignore[attr-defined]
+    with torch.inference_mode():
+        found = bundle.task.infer({"net": ask}, Batch(views.finish(torch.from_numpy(frames))))  # type: ignore[dict-item]
+    return {key: value.numpy() for key, value in found.items()}
 
 
 def cores() -> int:

@@ -1,4 +1,4 @@
-"""The service's routes: a picture in, the answer's JSON out, and what an operator wants to know."""
+"""The service's routes: a picture in, the answer's JSON (or the better picture) out, and what an operator wants to know."""
 
 from __future__ import annotations
 
@@ -64,10 +64,12 @@ def create(service: Service) -> FastAPI:
     app = FastAPI(title="omma", version=omma.__version__, docs_url=None, redoc_url=None, description=_describe(service.card))
 
     @app.post("/predict", openapi_extra=BODY, responses=ERRORS, summary="The answer for one picture")
-    async def predict(request: Request) -> JSONResponse:
+    async def predict(request: Request) -> Response:
         began = time.monotonic()
         status, answer, headers = await _predict(service, request)
         service.meter.count(status, time.monotonic() - began)
+        if isinstance(answer, bytes):
+            return Response(answer, status, headers, media_type="image/png")
         return JSONResponse(answer, status, headers)
 
     @app.get("/health", summary="Whether the service takes pictures; needs no token")
@@ -93,8 +95,8 @@ def create(service: Service) -> FastAPI:
     return app
 
 
-async def _predict(service: Service, request: Request) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """(status, JSON, headers) of one request; no exception leaves, no message holds a path or a stack frame."""
+async def _predict(service: Service, request: Request) -> tuple[int, dict[str, Any] | bytes, dict[str, str]]:
+    """(status, JSON or a picture, headers) of one request; no exception leaves, no message holds a path or a stack frame."""
 
     async def leaving() -> None:
         while (await request.receive())["type"] != "http.disconnect":

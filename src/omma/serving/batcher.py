@@ -105,6 +105,8 @@ class Batcher:
                 return None
             taken: list[Job] = []
             while self._waiting and len(taken) < self.most:
+                if taken and self._waiting[0].frame.shape != taken[0].frame.shape:
+                    break  # pictures at their own size: only those of one size can be computed at once
                 job = self._waiting.popleft()
                 if not job.future.set_running_or_notify_cancel():
                     self.skipped += 1

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,14 +15,13 @@ from omma.errors import DataError
 from omma.serving.batcher import Batcher, Expired, Full
 from omma.words import say
 
-if TYPE_CHECKING:
-    from omma.data.spatial.windows import Spot
-
 
 class Runs(Protocol):
     """What of a runtime is needed here."""
 
     def run(self, frames: np.ndarray) -> dict[str, np.ndarray]: ...
+
+    def answers(self, frames: np.ndarray) -> Sequence[Any]: ...
 
 
 class Gone(Exception):
@@ -41,8 +40,8 @@ class Model:
     def __init__(self, bundle: Any, runtime: Runs, max_pixels: int = 40_000_000) -> None:
         self.bundle, self.runtime, self.max_pixels = bundle, runtime, max_pixels
 
-    def frames(self, blob: bytes) -> tuple[np.ndarray, Spot]:
-        """The bytes of a picture file → (frames, S, S, C) uint8, and where the picture lies in them.
+    def frames(self, blob: bytes) -> tuple[np.ndarray, Any]:
+        """The bytes of a picture file → (frames, S, S, C) uint8, and where the picture lies in them, or what its answer is dressed with.
 
         Raises:
             DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel.
@@ -53,19 +52,29 @@ class Model:
         if about.width * about.height > self.max_pixels:
             raise DataError(say("serve.too_many_pixels", width=about.width, height=about.height, cap=self.max_pixels // 1_000_000))
         picture = decode(blob, name=say("serve.picture"))
-        return self.bundle.views.frames(picture), self.bundle.views.spot(*picture.shape[:2])
+        frames = self.bundle.views.frames(picture)
+        return frames, (picture, blob) if self._own else self.bundle.views.spot(*picture.shape[:2])
 
-    def rows(self, frames: np.ndarray) -> Sequence[dict[str, np.ndarray]]:
-        """(N, S, S, C) uint8 → the operated tensors of each of N frames, as a batch of one."""
+    @property
+    def _own(self) -> bool:
+        return self.bundle.views.fit == "own"
+
+    def rows(self, frames: np.ndarray) -> Sequence[Any]:
+        """(N, S, S, C) uint8 → the operated tensors of each of N frames, as a batch of one; of pictures at their own size the answers."""
+        if self._own:
+            return self.runtime.answers(frames)
         found = self.runtime.run(frames)
         return [{key: value[row : row + 1] for key, value in found.items()} for row in range(len(frames))]
 
-    def tell(self, rows: Sequence[dict[str, np.ndarray]], place: Spot) -> dict[str, Any]:
-        """One picture's answer as JSON, from the rows of its frames."""
+    def tell(self, rows: Sequence[Any], place: Any) -> dict[str, Any] | bytes:
+        """One picture's answer as JSON, from the rows of its frames; an answer that is a picture as a PNG file."""
         import torch
 
+        from omma.data.own.dress import dressed
         from omma.engine.told import told
 
+        if self._own:
+            return dressed(rows[0], *place).png()
         tensors = {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
         return told(self.bundle.task, tensors, self.bundle.point, [place])[0].json()
 
@@ -98,8 +107,8 @@ class Desk:
         too_late = rate > 0 and self.inside >= max(self.batcher.most, rate * self.seconds / 2)
         return self.batcher.wait() if self.inside >= self.places or too_late else None
 
-    async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]]) -> dict[str, Any]:
-        """The answer's JSON.
+    async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]]) -> dict[str, Any] | bytes:
+        """The answer's JSON, or the PNG file of an answer that is a picture.
 
         Args:
             blob: the bytes of a picture file.
@@ -126,14 +135,14 @@ class Desk:
             await asyncio.gather(work, left, return_exceptions=True)
             self.inside -= 1
 
-    async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any]:
+    async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any] | bytes:
         frames, place = await asyncio.get_running_loop().run_in_executor(self._pool, self._frames, blob, asker)
         # The windows of a large picture take turns with other people's pictures.
         rows = [await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline)) for frame in frames]
         # Not behind pictures that wait to be decoded, and not where the others' requests are read.
         return await asyncio.to_thread(self.model.tell, rows, place)
 
-    def _frames(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Spot]:
+    def _frames(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Any]:
         if asker.left or time.monotonic() > asker.deadline:
             raise Expired
         return self.model.frames(blob)

@@ -41,6 +41,8 @@ class Task:
     # What its networks give (`Network.gives`), and the networks to begin with where those are special, the usual one first.
     reads: ClassVar[str] = "row"
     models: ClassVar[tuple[str, ...]] = ()
+    # How it is explained unless a person says otherwise.
+    explains: ClassVar[str] = "gradcam"
     # The losses that `loss=` takes; () = any.
     LOSSES: ClassVar[tuple[str, ...]] = ()
 

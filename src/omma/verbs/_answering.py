@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from omma.answers.answer import Answer
+    from omma.answers.picture import Picture
     from omma.bundle import Bundle
     from omma.runtimes.runtime import Runtime
     from omma.verbs._features import Embedding, Neighbours
@@ -24,6 +26,13 @@ if TYPE_CHECKING:
 
 # What a person does not read on the screen.
 HIDDEN = ("path", "probabilities", "width", "height", "rle", "classes")
+
+
+def short_names(below: list[str]) -> list[str]:
+    """Files without their endings; with them where two would be the same."""
+    bare = [str(Path(name).with_suffix("")) if name else "" for name in below]
+    count = Counter(name.casefold() for name in bare)
+    return [short if count[short.casefold()] == 1 else name for short, name in zip(bare, below, strict=True)]
 
 
 class Row(dict):
@@ -47,6 +56,8 @@ def _short(key: str, value: Any) -> str:
     if isinstance(value, list):
         named = [(one.get("label", one.get("id", "")), one.get("probability", one.get("similarity"))) for one in value]
         return ", ".join(f"{name} {number:.1%}" for name, number in named) or "–"
+    if value is False:
+        return "–"
     return say(f"predict.{key}") if value is True else str(value)
 
 
@@ -65,6 +76,7 @@ class Job:
         neighbours: training pictures to name, if asked for.
         folder: where rows are kept, if anywhere.
         embed: where features are written, if anywhere.
+        keep_format: answers that are pictures are files like their originals.
     """
 
     opened: Bundle
@@ -77,7 +89,9 @@ class Job:
     neighbours: Neighbours | None
     folder: Folder | None
     embed: Path | None
+    keep_format: bool = False
     below: list[str] = field(default_factory=list)
+    stems: list[str] = field(default_factory=list)
 
     @property
     def total(self) -> int | None:
@@ -91,6 +105,7 @@ class Job:
 
         known = self._known()
         self.below = self.inputs.below() if self.folder is not None else []
+        self.stems = short_names(self.below) if self.opened.task.answer.kind == "picture" else self.below
         table, embedding, finished, done = None, None, False, 0
         try:
             if self.embed is not None:
@@ -199,9 +214,12 @@ class Job:
                 results[slot] = (error.what, None)
         if not frames:
             return results
-        batch = np.concatenate(frames)
+        own = self.opened.views.fit == "own"  # of any size: they cannot lie in one array
+        batch = [one[0] for one in frames] if own else np.concatenate(frames)
         features = self._features(np.stack(whole)) if wanted else None
         for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point, spots), strict=True)):
+            if self.opened.task.answer.kind == "picture":
+                answer = self._dressed(places[slot], answer)
             results[slot] = (answer, None if features is None else features[row])
             if self.folder is not None and self.as_ == "drawn":
                 self._draw(places[slot], answer)
@@ -213,6 +231,14 @@ class Job:
         if place in self.inputs.missing:
             raise DataError(self.inputs.missing[place])
         return decode(Path(self.inputs.files[place]))
+
+    def _dressed(self, place: int, answer: Answer) -> Picture:
+        """With what the original has beside what a network sees."""
+        from omma.answers.picture import Picture
+        from omma.data.own.dress import dressed
+
+        assert isinstance(answer, Picture)
+        return dressed(answer, self._picture(place), Path(self.inputs.files[place]))
 
     def _draw(self, place: int, answer: Answer) -> None:
         from omma.verbs._outputs import draw_into
@@ -232,16 +258,20 @@ class Job:
         return {"path": self.inputs.files[place]}
 
     def _stem(self, place: int) -> str:
-        return self.below[place]
+        return self.stems[place]
 
     def _told(self, place: int, answer: Answer) -> dict[str, Any]:
         """The answer's JSON; what does not fit into a row lies beside it in the folder, where there is one."""
-        from omma.answers.placed import Placed
+        from omma.answers.picture import Picture
+        from omma.answers.placed import Framed, Placed
 
-        if self.folder is None or not isinstance(answer, Placed):
+        if self.folder is None or not isinstance(answer, Placed | Picture | Framed):
             return answer.json()
+        stem = self.folder.out / self._stem(place)
         try:
-            return answer.written(self.folder.out / self._stem(place))
+            if isinstance(answer, Picture) and self.keep_format:
+                return answer.written(stem, Path(self.inputs.files[place]).suffix)
+            return answer.written(stem)
         except OSError as error:
             raise DiskError(say("predict.not_written", reason=error.strerror or error), self.folder.out) from None
 

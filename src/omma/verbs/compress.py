@@ -145,6 +145,8 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     """
     from omma.compressors.compressor import Shop
     from omma.data.frames import Frames
+    from omma.data.own.given import posed
+    from omma.data.own.originals import Originals
     from omma.data.spatial.cut import in_windows
     from omma.data.split import split
     from omma.engine import machine as machines
@@ -152,7 +154,8 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     from omma.report.evaluation import fitting
     from omma.verbs.evaluate import own_parts
 
-    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind).labelled()
+    dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind)
+    dataset = posed(dataset, whole.task.settings).labelled()
     fitting(dataset, whole.task)
     recipe = whole.recipe
     if own_parts(whole, dataset):
@@ -160,7 +163,8 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
         if dataset.digest() != whole.card.get("data", {}).get("digest"):
             watch.warn(say("compress.other_data"))
     seen = in_windows(dataset, whole.views)
-    shop = Shop(seen, Frames(seen, whole.views, None, watch), machines.setup(device), folder, seed=recipe.seed, watch=watch)
+    frames = Originals(seen, whole.views, watch) if whole.views.fit == "own" else Frames(seen, whole.views, None, watch)
+    shop = Shop(seen, frames, machines.setup(device), folder, seed=recipe.seed, watch=watch)
     if not shop.places("val") or len(shop.places("train")) < 2:
         raise DataError(say("compress.no_validation"), dataset.root, say("compress.no_validation_fix"))
     return shop
@@ -172,11 +176,16 @@ def _compress(shop: Shop, whole: Bundle, method: str | None, max_drop: float, ta
 
     base = fastest(whole, shop.watch)
     places = shop.places("val")
-    before = judge.answers(whole, shop.inferred(base, places), shop.spots(whole, places))
+    before = judge.said(shop, whole, base, places)
     tried: list[Copy] = []
     for share in SHARES:
         shop.share = share
-        tried += _candidates(shop, whole, method, before, first=share == SHARES[0])
+        try:
+            tried += _candidates(shop, whole, method, before, first=share == SHARES[0])
+        except NotMeaningful:  # nothing to prune, now or before
+            if not tried:
+                raise
+            break
         if method == "int8" or any(copy.method != "int8" and copy.drop <= max_drop for copy in tried):
             break
     fit = {f"{place}": copy for place, copy in enumerate(tried) if copy.drop <= max_drop}
@@ -229,12 +238,16 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
     from omma.runtimes.choose import named
 
     places = shop.places("val")
-    tensors = shop.inferred(named("ort", bundle), places)
-    truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
-    goal = bundle.task.settings.get("goal", "")
-    bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, goal)
+    goal, runtime = bundle.task.settings.get("goal", ""), named("ort", bundle)
+    if shop.own:  # nothing stands between such a network and its answer
+        after = shop.restored(runtime, places)
+    else:
+        tensors = shop.inferred(runtime, places)
+        truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
+        bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, goal)
+        after = judge.answers(bundle, tensors, shop.spots(bundle, places))
     bundle.card["notes"] = [say("compress.note", method=name), *advice.unreached(bundle.point, bundle.names, goal)]
-    drop, doubt = judge.drop_on(shop, "val", bundle, before, judge.answers(bundle, tensors, shop.spots(bundle, places)))
+    drop, doubt = judge.drop_on(shop, "val", bundle, before, after)
     shop.watch.say(say("compress.tried", method=name, change=-drop))
     return judge.Copy(name, bundle, drop, doubt)
 
@@ -250,11 +263,11 @@ def _finish(
     copy, part = best.bundle, "test" if shop.places("test") else "val"
     runtime = named("ort", copy)
     places = shop.places("val")
-    chosen = judge.verdict(shop, "val", copy, before, judge.answers(copy, shop.inferred(runtime, places), shop.spots(copy, places)))
+    chosen = judge.verdict(shop, "val", copy, before, judge.said(shop, copy, runtime, places))
     held_out = None
     if part == "test":
         places = shop.places("test")
-        sides = [judge.answers(one, shop.inferred(run, places), shop.spots(one, places)) for one, run in ((whole, base), (copy, runtime))]
+        sides = [judge.said(shop, one, run, places) for one, run in ((whole, base), (copy, runtime))]
         held_out = judge.verdict(shop, "test", copy, *sides)
         if held_out.drop > max_drop:
             told = say("compress.broken", drop=held_out.drop, max_drop=max_drop, before=held_out.before, after=held_out.after)

@@ -46,6 +46,7 @@ def evaluate(
         BundleError: not a trained model.
     """
     from omma import bundle as bundles
+    from omma.data.own.given import posed
     from omma.engine.machine import device_of
     from omma.formats.format import open_data
     from omma.report.evaluation import evaluate_bundle
@@ -60,6 +61,7 @@ def evaluate(
     other = bundles.open(compare, place) if compare else None
     where = data or _own_data(model)
     dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch, model.task.answer.kind)
+    dataset = posed(dataset, model.task.settings)
     differs = own_parts(model, dataset)
     chosen, notes = choose(dataset, split, differs, _is_own(model, where))
     evaluation = evaluate_bundle(model, dataset.part(chosen), chosen, watch, other, where)

@@ -54,7 +54,7 @@ class Explanation:
             "method": self.method,
             "about": self.about,
             **({} if self.at is None else {"at": [round(value, 3) for value in self.at]}),
-            "answer": self.answer.json(),
+            "answer": _brief(self.answer),
             "receipt": self.receipt.json(),
             "out": self.out,
         }
@@ -64,7 +64,7 @@ class Explanation:
 
         facts = self.receipt.json()
         return [
-            *Row(path=self.path, **self.answer.json()).lines(),
+            *Row(path=self.path, **_brief(self.answer)).lines(),
             say("explain.asked", about=self.about, method=self.method) if self.at is None
             else say("explain.asked_at", about=self.about, method=self.method, corners=", ".join(f"{value:.0f}" for value in self.at)),
             say("explain.areas", insertion=facts["insertion"], deletion=facts["deletion"],
@@ -79,7 +79,7 @@ def explain(
     bundle: str | Path,
     picture: str | Path,
     *,
-    method: str = "gradcam",
+    method: str | None = None,
     about: str | None = None,
     at: str | None = None,
     out: str | Path | None = None,
@@ -91,9 +91,10 @@ def explain(
     Args:
         bundle: a bundle or a run folder.
         picture: a picture file.
-        method: gradcam, integrated_gradients, occlusion or rise.
+        method: gradcam, integrated_gradients, occlusion, rise or attribution; what suits the task when open.
         about: the class (or the number) to explain; the predicted one when open.
-        at: x1,y1,x2,y2 in pixels: why this box, or this region; the surest object when open (detect, instances, segment).
+        at: x1,y1,x2,y2 in pixels: why this box, or this region; the surest object when open (detect, instances, segment), of restored
+            pictures where there is most to see.
         out: the overlay to write; beside the working directory as NAME.METHOD.png when open.
         device: where to compute.
 
@@ -102,13 +103,15 @@ def explain(
         OmmaError: no such method or class.
         NotMeaningful: this network has nothing to show by this method.
     """
-    catalog.find("explainers", method)  # a misspelt method is told before anything slow is loaded
+    if method is not None:
+        catalog.find("explainers", method)  # a misspelt method is told before anything slow is loaded
     from omma import bundle as bundles
     from omma.data.decode import decode, to_rgb8
     from omma.engine.machine import device_of
 
     place = device_of(device)
     opened = bundles.open(bundle, str(place))
+    method = method or opened.task.explains
     original = decode(Path(picture))
     answer, asked, region, full, proof = explained(opened, original, method, about, watch, corners_of(at))
     from omma.answers import draw
@@ -143,6 +146,8 @@ def explained(
     from omma.explainers.explainer import Question, choose, unframe
     from omma.explainers.receipt import receipt
 
+    if opened.views.fit == "own":
+        return _made(opened, original, method, about, watch, at)
     pipeline = opened.pipeline()
     device = next(pipeline.parameters()).device
     frames = torch.from_numpy(opened.views.frames(original)).to(device)
@@ -174,13 +179,33 @@ def explained(
     watch.step(say("explain.mapping", method=method), 0, 2)
     heat = catalog.find("explainers", method)(question, pictures).detach()
     watch.step(say("explain.proving"), 1, 2)
-    proof = receipt(question, pictures, heat)
+    # What covers is what the model itself would put there, where it draws pictures.
+    proof = receipt(question, pictures, heat, blank=rows[surest].get("rebuilt"))
     watch.end(say("explain.proving"))
     height, width = original.shape[:2]
     top, left, tall, wide = windows[surest]
     full = np.zeros((height, width), np.float32)
     full[top : top + tall, left : left + wide] = unframe(heat[0].cpu().numpy(), opened.views, tall, wide)
     return answer, asked, at, full, proof
+
+
+def _made(
+    opened: Bundle, original: np.ndarray, method: str, about: str | None, watch: Watch, at: Corners | None
+) -> tuple[Answer, str, Corners | None, np.ndarray, Receipt]:
+    """The same of an answer that is a picture: what a place of it was made from."""
+    from omma.explainers.places import made_from
+
+    if about not in (None, *opened.names):
+        raise catalog.unknown(say("explain.name"), str(about), opened.names)
+    watch.step(say("explain.mapping", method=method), 0, 1)
+    made, region, heat, proof = made_from(opened, original, method, at)
+    watch.end(say("explain.mapping", method=method))
+    return made, opened.names[0], region, heat, proof
+
+
+def _brief(answer: Answer) -> dict[str, Any]:
+    """An answer as JSON, without the file of a picture."""
+    return {key: value for key, value in answer.json().items() if key != "png"}
 
 
 def framed(opened: Bundle, at: Corners, window: Window) -> torch.Tensor:

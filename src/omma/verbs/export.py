@@ -236,7 +236,8 @@ def _as_data(data: str | Path, format: str | None, watch: Watch) -> Dataset | No
 def _shapes(graph: Any) -> dict[str, tuple[int | str, ...]]:
     import torch
 
-    sides = {graph.example.shape[1]: "H", graph.example.shape[2]: "W"}
+    tall, wide = graph.example.shape[1:3]
+    sides = {tall: "H", wide: "W"} | {s * side: f"{s}{name}" for s in (2, 3, 4, 8) for side, name in ((tall, "H"), (wide, "W"))}
     with torch.no_grad():
         return {name: tuple(sides.get(n, n) for n in tensor.shape[1:]) for name, tensor in graph.whole(graph.example).items()}
 

@@ -68,6 +68,7 @@ def predict(
     device: str = "auto",
     batch: int | None = None,
     runtime: str | None = None,
+    keep_format: bool = False,
     watch: Watch = Watch(),
 ) -> Predictions:
     """Answer pictures one after the other; what cannot be read is named and the rest goes on.
@@ -91,6 +92,7 @@ def predict(
         device: cpu, cuda, cuda:0 or auto.
         batch: pictures at once; of clips 1 when left out.
         runtime: eager, ort or openvino; the fastest one that gives the same answers when left out.
+        keep_format: answers that are pictures become files like their originals, as far as such files hold them; PNG when left out.
 
     Raises:
         OmmaError: nothing was named, an address of the network was, a setting is out of range or has no meaning for clips.
@@ -108,6 +110,8 @@ def predict(
     if moving is not None and (embed is not None or as_ == "folders"):
         raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
     opened = bundles.open(bundle)
+    if opened.task.answer.kind == "picture" and (out is None or moving is not None):
+        raise OmmaError(say("predict.pictures_out" if out is None else "predict.pictures_still"))
     if as_ == "folders":
         from omma.verbs._outputs import sortable
 
@@ -126,7 +130,7 @@ def predict(
     kind: Callable[..., Job] = Job if moving is None else partial(Reel, takes=moving)
     job = kind(
         opened, engine, inputs, point, batch or (many if moving is None else 1), watch, as_, _neighbours(opened, nearest, data, watch),
-        _folder(opened, out, point, as_, nearest, embed), None if embed is None else Path(embed),
+        _folder(opened, out, point, as_, nearest, embed), None if embed is None else Path(embed), keep_format,
     )  # fmt: skip
     return Predictions(job.rows(), job.total, engine.name, getattr(job, "latency", None))
 

@@ -163,7 +163,8 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
     place = str(device_of(device))
     opened = bundles.open(bundle, place)
     runtime = fastest(opened, watch, place)
-    model = Model(opened, runtime)
+    # Enlarging and denoising look at every pixel: what takes longer than anybody waits is refused before it is decoded.
+    model = Model(opened, runtime, 8_000_000) if opened.views.fit == "own" else Model(opened, runtime)
     batcher = Batcher(model.rows, most=16, limit=queue)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     desk = Desk(model, batcher, places=queue, decoders=max(1, cores // 4))

@@ -1,0 +1,179 @@
+"""Restoration: a good picture from a bad one — denoised, enlarged, sharpened, without the traces of JPEG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from omma.answers.picture import Picture
+from omma.errors import OmmaError
+from omma.tasks.task import Batch, Task
+from omma.words import say
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Sides of what is learned from, pixels of the bad picture, and minutes of the presets on two cores.
+SIDES = {"same": 64, "larger": 32}
+BUDGETS = {"fast": "5min", "balanced": "30min", "best": "60min"}
+EDGE = 1e-3  # of 0–1: from here on Charbonnier's loss grows as the difference does
+
+
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """A network through which gradients pass and in which none stay."""
+    flags = [p.requires_grad for p in net.parameters()]
+    net.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for p, flag in zip(net.parameters(), flags, strict=True):
+            p.requires_grad_(flag)
+
+
+class Restore(Task):
+    """`infer` gives {"restored": (B, C, s·h, s·w)}, 0–1, of pictures of any size; see `data/own/given.py` for what is learned from."""
+
+    answer = Picture
+    reads = "picture"
+    models = ("span", "unet-restore", "dncnn", "ffdnet", "fsrcnn", "espcn")
+    explains = "attribution"
+    LOSSES = ("l2", "l1", "charbonnier")
+    SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
+        "degrade": ("", "what is to be undone: noise:25, noise:5-50, photons, reduce:4, blur:1.6, jpeg:40, dark, flat, haze; joined by +"),
+        "scale": (0, "how many times larger the answer is; 0 = as the pairs, or `degrade`, have it"),
+        "loss": ("l2", "l2 (what PSNR measures), l1 or charbonnier"),
+        "learn": ("clean", "clean: from good pictures; noisy: from noisy ones alone, each pixel from its neighbours"),
+        "adversarial": (0.0, "weight of a critic that tells made pictures from true ones (try 0.005): sharper, and further from the truth"),
+        "channel": ("auto", "what PSNR and SSIM are measured on: Y (luma), RGB, or auto: Y where pictures are enlarged"),
+        "border": (-1, "pixels of each border that are not measured; -1 = the scale where pictures are enlarged, else 0"),
+    }  # fmt: skip
+
+    @property
+    def scale(self) -> int:
+        """How many times larger the answer is than what is given."""
+        from omma.data.degrade.chain import parse
+
+        spoilt = self.settings["degrade"]
+        return int(self.settings["scale"]) or (parse(spoilt).scale if spoilt else 1)
+
+    def plan(self, fingerprint, recipe):
+        from omma.models.making import settings_of
+
+        scale = self.scale
+        recipe.put("preset", budget=BUDGETS[recipe.preset])
+        recipe.put("plan", model="span", channels=fingerprint.channels, fit="own", size=SIDES["same" if scale == 1 else "larger"])
+        if recipe.fit != "own":
+            raise OmmaError(say("restore.fit", fit=recipe.fit))
+        if "scale" in settings_of(str(recipe.model)):
+            recipe.model_settings.setdefault("scale", scale)
+        recipe.put("plan", optimizer=recipe.optimizer or "adamw")
+        optimizer = str(recipe.optimizer)
+        rate = {"muon": 0.02, "adam": 4e-3, "adamw": 4e-3}.get(optimizer, 1e-2)
+        values: dict[str, Any] = {
+            "batch": 16, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.03, "evals": 5, "early_stop": 0, "clip": 1.0, "ema": 0.0,
+            "weight_decay": 0.0, "rate": rate, "balance": "none", "dropout": 0.0, "flip": True, "quarter": True, "tta": "none",
+        }  # fmt: skip
+        if self.settings["learn"] == "noisy":  # nothing held out tells which moment is best: the last one, then
+            values["evals"] = 1
+        recipe.put("plan", **values)
+        return recipe
+
+    def nets(self, model: nn.Module) -> dict[str, nn.Module]:
+        from omma.parts.critic import Critic
+
+        players: dict[str, nn.Module] = {"net": model}
+        if self.settings["adversarial"] > 0:
+            players["critic"] = Critic(getattr(model, "channels", 3))
+        return players
+
+    def turns(self, nets: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, Any]]:
+        if "critic" not in nets:
+            yield "net", self.loss(nets["net"], batch)
+            return
+        import torch
+
+        from omma.parts.critic import told_apart
+
+        critic, true, noise = nets["critic"], batch.truth["picture"], batch.truth.get("noise")
+        with torch.no_grad():
+            made = self.through(nets["net"], batch.pictures, noise).float()
+        yield "critic", told_apart(critic(true).float(), critic(made).float())
+        made = self.through(nets["net"], batch.pictures, noise).float()
+        with frozen(critic):
+            doubt = told_apart(critic(made).float(), critic(true).float())
+        yield "net", {"loss": self.far(made, true), "adversarial": doubt * self.settings["adversarial"]}
+
+    def loss(self, net: nn.Module, batch: Batch) -> torch.Tensor:
+        if self.settings["learn"] == "noisy":
+            from omma.parts.neighbours import neighbours
+
+            return neighbours(lambda pictures: self.through(net, pictures), batch.pictures)
+        return self.far(self.through(net, batch.pictures, batch.truth.get("noise")).float(), batch.truth["picture"])
+
+    def far(self, made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
+        """How far answers are from the truth, by the loss that was chosen."""
+        off, kind = made - true, self.settings["loss"]
+        if kind == "l2":
+            return off.square().mean()
+        return off.abs().mean() if kind == "l1" else (off.square() + EDGE**2).sqrt().mean()
+
+    def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
+        return {"restored": self.restored(nets["net"], batch.pictures)}
+
+    def restored(self, net: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, h, w) → (B, C, s·h, s·w), C = 1 or 3 whatever the network reads.
+
+        A network of one channel is given the luma of what it enlarges, while the colours are enlarged by bicubic interpolation; without
+        enlarging, one channel after the other. Of a network of three channels grey gets the mean.
+        """
+        import torch
+
+        from omma.parts.bicubic import enlarge
+        from omma.parts.colour import rgb, ycbcr
+
+        reads, found, scale = getattr(net, "channels", pictures.shape[1]), pictures.shape[1], self.scale
+        if reads == found:
+            return self.through(net, pictures)
+        if found == 1:
+            return self.through(net, pictures.expand(-1, reads, -1, -1)).mean(1, keepdim=True)
+        if scale == 1:
+            return self.through(net, pictures.flatten(0, 1)[:, None]).squeeze(1).unflatten(0, (-1, found))
+        parts = ycbcr(pictures * 255)
+        bright = self.through(net, parts[:, :1] / 255) * 255
+        return rgb(torch.cat([bright.to(parts.dtype), enlarge(parts[:, 1:], scale)], 1)) / 255
+
+    def through(self, net: nn.Module, pictures: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """The network's answer; one that does not enlarge is given what bicubic interpolation makes.
+
+        Args:
+            noise: (B,) deviation of each picture's noise, of 0–255, where it is known.
+        """
+        from omma.parts.bicubic import enlarge
+
+        if self.scale > 1 and not getattr(net, "enlarges", True):
+            pictures = enlarge(pictures, self.scale)
+        return net(pictures, noise) if noise is not None and getattr(net, "hears_noise", False) else net(pictures)
+
+    def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> list[Picture]:
+        return [Picture.of(one) for one in tensors["restored"].cpu().numpy()]
+
+    def metrics(self):
+        from omma.metrics.sets import restoration
+
+        larger = self.scale > 1
+        channel, border = self.settings["channel"], int(self.settings["border"])
+        channel = "Y" if larger and channel == "auto" else channel
+        return restoration(self.names, channel, border if border >= 0 else self.scale * larger)
+
+    def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
+        """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of what was given."""
+        picture = tensors["restored"]
+        down, across = picture.diff(dim=2).abs(), picture.diff(dim=3).abs()
+        if at is None:
+            return down.sum((1, 2, 3)) + across.sum((1, 2, 3))
+        left, top, right, bottom = (round(float(value) * self.scale) for value in at)
+        inside = slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
+        return down[:, :, inside[0], inside[1]].sum((1, 2, 3)) + across[:, :, inside[0], inside[1]].sum((1, 2, 3))

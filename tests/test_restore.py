@@ -1,0 +1,516 @@
+"""Restoration beyond the grid: what is given and how it is measured, any size in parts, files that keep what their originals have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import omma
+from omma.answers.picture import Picture
+from omma.bundle import Bundle
+from omma.data.degrade.chain import parse
+from omma.data.own.crops import Crops
+from omma.data.own.dress import dressed
+from omma.data.own.given import given, posed, spoilt
+from omma.data.own.originals import Originals
+from omma.data.views import Views, as_own
+from omma.engine.tiles import painted, parts
+from omma.errors import OmmaError
+from omma.explainers.places import busiest
+from omma.formats.format import open_data
+from omma.models.making import build
+from omma.parts.reach import reach
+from omma.recipe import Recipe
+from omma.report.evaluation import evaluate_bundle
+from omma.run.verdict import verdict
+from omma.tasks.restore import Restore
+from omma.tasks.task import Batch
+
+
+def photograph(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarray:
+    """Smooth colours with a little texture, (H, W, C) uint8."""
+    draw = np.random.default_rng(seed)
+    small = draw.integers(0, 256, (max(2, height // 12), max(2, width // 12), 3), np.uint8)
+    picture = np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC)).astype(int)
+    picture = (picture + draw.integers(-6, 7, picture.shape)).clip(0, 255).astype(np.uint8)
+    return picture if channels == 3 else picture[..., :channels]
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Six good pictures of several sizes, one grey, under a name in 中文."""
+    place = tmp_path / "好图"
+    place.mkdir()
+    for i, (height, width) in enumerate([(40, 52), (48, 48), (37, 61), (40, 40), (64, 33), (50, 50)]):
+        pixels = photograph(height, width, 1 if i == 3 else 3, i)
+        Image.fromarray(pixels[..., 0] if i == 3 else pixels).save(place / f"{i}.png")
+    return place
+
+
+def bundle_of(model: str, channels: int, degrade: str, **settings) -> Bundle:
+    """An untrained network that answers with pictures."""
+    torch.manual_seed(0)
+    task = Restore(["picture"], degrade=degrade)
+    net = build(model, channels=channels, size=32, outputs=1, **settings).eval()
+    far = reach(net, channels)
+    return Bundle(task, {"net": net}, Views(32, channels, "own", (0.0,), (1.0,), overlap=far or 64), {}, {"model": model})
+
+
+# ── what is given ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_good_pictures_need_a_word_about_what_is_to_be_undone(folder):
+    with pytest.raises(OmmaError, match="degrade"):
+        omma.train(str(folder), task="restore", budget="1 step")
+    assert posed(open_data(folder), {"loss": "mse"}).task is None  # other tasks are not asked
+
+
+def test_frames_may_not_change_the_size(folder):
+    with pytest.raises(OmmaError, match="fit=squash"):
+        omma.train(str(folder), "degrade=noise:25", "fit=squash", task="restore", budget="1 step", out=str(folder.parent / "run"))
+
+
+def test_what_is_measured_does_not_depend_on_order_or_company(folder):
+    whole = posed(open_data(folder), {"degrade": "noise:25"})
+    some = replace(whole, samples=whole.samples[::-1]).choose([0, 2])
+    for place, sample in enumerate(some.samples):
+        there = [one.id for one in whole.samples].index(sample.id)
+        assert (given(some, place, 3) == given(whole, there, 3)).all()
+    off = given(whole, 0, 3) - whole.samples[0].truth.pixels
+    assert abs(off.std() - 25) < 1 and abs(off.mean()) < 1, "noise is neither clipped nor rounded"
+
+
+def test_good_pictures_are_cut_to_whole_steps(folder):
+    data = spoilt(open_data(folder), parse("reduce:3"))
+    for place, sample in enumerate(data.samples):
+        good, bad = sample.truth.pixels, given(data, place, 3)
+        assert good.shape[0] == 3 * bad.shape[0] and good.shape[1] == 3 * bad.shape[1]
+
+
+def test_labels_play_no_part(tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.fromarray(photograph(20, 20)).save(tmp_path / name / "1.png")
+    data = posed(open_data(tmp_path), {"degrade": "jpeg:20"})
+    assert data.names == ["picture"] and data.task == "restore" and all(isinstance(s.truth, Picture) for s in data.samples)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "wanted"),
+    [
+        (np.full((2, 2, 4), 200, np.uint8), (3, np.uint8, 200)),
+        (np.full((2, 2, 1), 65535, np.uint16), (1, np.float32, 255)),
+        (np.full((2, 2, 3), 0.5, np.float32), (3, np.float32, 127.5)),
+        (np.full((2, 2, 3), 300.0, np.float32), (3, np.float32, 300)),
+    ],
+)
+def test_pictures_enter_as_deep_as_they_are(pixels, wanted):
+    found = as_own(pixels, 3)
+    assert (found.shape[2], found.dtype) == wanted[:2] and found[0, 0, 0] == pytest.approx(wanted[2])
+
+
+# ── what is learned from ────────────────────────────────────────────────────────────────────────────────
+
+
+def crops(folder: Path, degrade: str, channels: int = 3, **settings) -> Crops:
+    data = posed(open_data(folder), {"degrade": degrade})
+    data = replace(data, samples=[replace(sample, split="train") for sample in data.samples])
+    views = Views(16, channels, "own", (0.0,), (1.0,))
+    recipe = Recipe(batch=4, seed=3, flip=True, quarter=True, **settings)
+    return Crops(Originals(data, views), data, views, recipe, parse(degrade).scale)
+
+
+@pytest.mark.parametrize("degrade", ["noise:25", "reduce:2", "blur:1.6+jpeg:40"])
+def test_steps_are_a_function_of_seed_and_step(folder, degrade):
+    one, two = crops(folder, degrade), crops(folder, degrade)
+    for step in (0, 7, 2):
+        a, b = one.at(step), two.at(step)
+        assert torch.equal(a.pictures, b.pictures) and torch.equal(a.truth["picture"], b.truth["picture"])
+    assert not torch.equal(one.at(0).pictures, one.at(one.per_epoch).pictures), "another epoch shows other parts"
+
+
+def test_ranks_share_a_step(folder):
+    whole = crops(folder, "noise:25").at(1)
+    halves = [crops(folder, "noise:25") for _ in range(2)]
+    for rank, half in enumerate(halves):
+        half.rank, half.world = rank, 2
+    assert torch.equal(torch.cat([half.at(1).pictures for half in halves]), whole.pictures)
+
+
+def test_bad_lies_on_good(folder):
+    batch = crops(folder, "reduce:2").at(0)
+    grown = torch.nn.functional.interpolate(batch.pictures, scale_factor=2, mode="bicubic", antialias=True)
+    assert (grown - batch.truth["picture"]).abs().mean() < 0.03
+
+
+def test_a_grey_network_learns_from_luma(folder):
+    assert crops(folder, "noise:25", 1).at(0).pictures.shape == (4, 1, 16, 16)
+
+
+def test_larger_pictures_show_more_parts(tmp_path):
+    for i, side in enumerate((16, 64)):
+        Image.fromarray(photograph(side, side, seed=i)).save(tmp_path / f"{i}.png")
+    counts = np.bincount(crops(tmp_path, "noise:25").places.numpy() % 2)
+    assert counts.tolist() == [1, 16]
+
+
+# ── any size, any number of channels ────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(("length", "reach_"), [(1, 5), (512, 20), (553, 20), (1400, 33), (4000, 64)])
+def test_parts_cover_a_side_once_with_what_surrounds_them(length, reach_):
+    found = list(parts(length, reach_))
+    assert [part.first for part in found[1:]] == [part.last for part in found[:-1]]
+    assert found[0].first == 0 and found[-1].last == length
+    assert all(part.start == max(0, part.start) and part.first - part.start >= min(part.first, reach_) for part in found)
+    assert all(part.stop >= min(length, part.last + reach_) for part in found)
+
+
+@pytest.mark.parametrize(("model", "degrade", "settings"), [
+    ("span", "reduce:2", {"scale": 2, "width": 8, "depth": 3}),
+    ("ffdnet", "noise:25", {"width": 8, "depth": 3}),
+    ("unet-restore", "jpeg:40", {"widths": (8, 12, 16)}),
+])  # fmt: skip
+@torch.no_grad()
+def test_parts_make_the_whole(model, degrade, settings):
+    if model == "ffdnet":  # the level it hears is that of the picture it sees: of a part it is another
+        pytest.skip("estimates the noise of what it is given")
+    bundle = bundle_of(model, 3, degrade, **settings)
+    pipeline, picture = bundle.pipeline(), photograph(150, 203)
+
+    def ask(part):
+        return pipeline(torch.from_numpy(part))
+
+    tiled = painted(ask, bundle.task, bundle.views, picture, tile=64).pixels.astype(int)
+    whole = painted(ask, bundle.task, bundle.views, picture, tile=4096).pixels.astype(int)
+    assert tiled.shape == whole.shape and np.abs(tiled - whole).max() <= 1
+
+
+@torch.no_grad()
+def test_a_grey_network_takes_colour(folder):
+    bundle = bundle_of("span", 1, "reduce:2", scale=2, width=8, depth=2)
+    picture = torch.rand(1, 3, 9, 12)
+    out = bundle.task.infer(bundle.nets, Batch(picture))["restored"]
+    grey = bundle.task.infer(bundle.nets, Batch(picture.mean(1, keepdim=True)))["restored"]
+    assert out.shape == (1, 3, 18, 24) and grey.shape == (1, 1, 18, 24)
+    noisy = bundle_of("dncnn", 1, "noise:25", width=8, depth=3)
+    each = noisy.task.infer(noisy.nets, Batch(picture))["restored"]
+    alone = torch.cat([noisy.task.infer(noisy.nets, Batch(picture[:, c : c + 1]))["restored"] for c in range(3)], 1)
+    torch.testing.assert_close(each, alone)
+
+
+@torch.no_grad()
+def test_a_colour_network_takes_grey():
+    bundle = bundle_of("dncnn", 3, "noise:25", width=8, depth=3)
+    picture = torch.rand(2, 1, 9, 12)
+    assert bundle.task.infer(bundle.nets, Batch(picture))["restored"].shape == (2, 1, 9, 12)
+
+
+@torch.no_grad()
+def test_what_does_not_enlarge_is_given_larger_pictures():
+    bundle = bundle_of("vdsr", 1, "reduce:3", scale=3, depth=3, width=8)
+    assert bundle.task.infer(bundle.nets, Batch(torch.rand(1, 1, 7, 5)))["restored"].shape == (1, 1, 21, 15)
+
+
+@pytest.mark.parametrize("model", ["span", "dncnn"])
+def test_a_graph_answers_as_the_network_does(model, tmp_path, monkeypatch):
+    """Of any size, grey and colour, 8 bits and deeper, by a graph that reads one channel."""
+    from omma.runtimes import choose
+
+    monkeypatch.setenv("OMMA_HOME", str(tmp_path))
+    small = {"width": 8, "depth": 3}
+    bundle = bundle_of(model, 1, "reduce:2" if model == "span" else "noise:9", **small, **({"scale": 2} if model == "span" else {}))
+    bundle.card["model_settings"] = small
+    eager, ort = choose.named("eager", bundle), choose.named("ort", bundle)
+    for picture in (photograph(9, 31), photograph(40, 7, 1), photograph(12, 12).astype(np.float32) + 0.25):
+        (one,), (two,) = eager.answers([picture]), ort.answers([picture])
+        assert one.same(two) and one.pixels.dtype == (np.uint8 if picture.dtype == np.uint8 else np.uint16)
+
+
+# ── scores ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Same(torch.nn.Module):
+    """Says what it is given."""
+
+    channels, scale, enlarges = 3, 1, True
+
+    def forward(self, pictures):
+        return pictures
+
+
+def test_a_network_that_does_nothing_has_no_gain(folder):
+    task = Restore(["picture"], degrade="noise:25")
+    bundle = Bundle(task, {"net": Same()}, Views(32, 3, "own", (0.0,), (1.0,)), {}, {"model": "none"})
+    found = evaluate_bundle(bundle, posed(open_data(folder), task.settings), "all")
+    # As in the literature, noise is not cut where it leaves 0–255; an answer is.
+    assert found.scores["psnr"].value - found.scores["gain"].value == pytest.approx(20.17, abs=0.1)
+    assert 0 <= found.scores["gain"].value < 0.8
+    assert found.scores["psnr"].protocol == {"channel": "auto", "border": 0}
+
+
+@pytest.mark.parametrize(("settings", "wanted"), [
+    ({"degrade": "reduce:4"}, {"channel": "Y", "border": 4}),
+    ({"degrade": "reduce:4", "channel": "RGB", "border": 0}, {"channel": "RGB", "border": 0}),
+    ({"degrade": "jpeg:10"}, {"channel": "auto", "border": 0}),
+])  # fmt: skip
+def test_the_protocol_is_that_of_the_literature(settings, wanted):
+    assert Restore(["picture"], **settings).metrics()["psnr"].protocol == wanted
+
+
+@pytest.mark.parametrize(("scores", "word"), [([30, 31, 31.5], "fine"), ([30, 31, 30.2], "overfit"), ([20, 22, 24, 26, 28], "early")])
+def test_decibels_are_judged_by_their_course(scores, word):
+    rows = [{"event": "eval", "score": score} for score in scores]
+    assert verdict(rows, 25.0, share=False)["word"] == word
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> str:
+    """A run of a few steps that enlarges twice."""
+    home = tmp_path_factory.mktemp("restore")
+    (home / "good").mkdir()
+    for i in range(8):
+        Image.fromarray(photograph(40, 44, seed=i)).save(home / "good" / f"{i}.png")
+    words = ["degrade=reduce:2", "model=span", "width=8", "depth=3", "size=12", "batch=4", "evals=1"]
+    return str(omma.train(str(home / "good"), *words, task="restore", budget="12 steps", out=str(home / "run"), device="cpu").run)
+
+
+def predicted(run: str, tmp_path: Path, *pictures: Path, **words) -> list[dict]:
+    return [row.json() for row in omma.predict(run, *map(str, pictures), out=str(tmp_path / "out"), device="cpu", **words)]
+
+
+def test_depth_alpha_profile_and_exif_are_kept(run, tmp_path):
+    from omma.data.decode import decode
+
+    profile = b"a colour profile, as far as anybody looks" * 4
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Ommatidia"  # turned, and who made the camera
+    source = tmp_path / "转.jpg"
+    Image.fromarray(photograph(20, 30)).save(source, exif=exif, icc_profile=profile)
+    deep = tmp_path / "deep.png"
+    deep.write_bytes(Picture.of(photograph(10, 12).astype(np.uint16) * 257 + 3).png())
+    clear = tmp_path / "clear.png"
+    cover = np.concatenate([photograph(10, 12), np.full((10, 12, 1), 77, np.uint8)], 2)
+    Image.fromarray(cover).save(clear)
+    rows = predicted(run, tmp_path, source, deep, clear)
+    with Image.open(rows[0]["file"]) as turned:
+        assert turned.size == (40, 60), "upright, and twice as large"
+        assert turned.info["icc_profile"] == profile and turned.getexif()[0x010F] == "Ommatidia" and turned.getexif()[0x0112] == 1
+    assert decode(Path(rows[1]["file"])).dtype == np.uint16
+    opaque = decode(Path(rows[2]["file"]))
+    assert opaque.shape == (20, 24, 4) and (opaque[..., 3] == 77).all()
+
+
+def test_files_have_the_names_of_their_originals(run, tmp_path):
+    for name in ("a/1.png", "a/2.jpg", "b/1.png", "b/1.jpg"):
+        place = tmp_path / "in" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photograph(8, 8)).save(place)
+    rows = predicted(run, tmp_path, tmp_path / "in")
+    found = sorted(Path(row["file"]).relative_to(tmp_path / "out").as_posix() for row in rows)
+    assert found == ["a/1.png", "a/2.png", "b/1.jpg.png", "b/1.png.png"], "no two become one"
+
+
+def test_a_format_is_kept_where_it_holds_the_answer(run, tmp_path):
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.jpg")
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "b.tif")
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "c.gif")
+    rows = predicted(run, tmp_path, *(tmp_path / name for name in ("a.jpg", "b.tif", "c.gif")), keep_format=True)
+    assert [Path(row["file"]).suffix for row in rows] == [".jpg", ".tif", ".png"]
+    with Image.open(rows[0]["file"]) as picture:
+        assert picture.format == "JPEG" and picture.size == (16, 16)
+
+
+def test_pictures_need_a_place_to_lie(run, tmp_path):
+    Image.fromarray(photograph(8, 8)).save(tmp_path / "a.png")
+    with pytest.raises(OmmaError, match="--out"):
+        omma.predict(run, str(tmp_path / "a.png"))
+
+
+def test_the_report_has_a_slider_for_each_picture(run):
+    page = (Path(run) / "report.html").read_text("utf-8")
+    assert 'class="slide"' in page and 'type="range"' in page and "[Y, border 2]" in page
+
+
+def test_a_model_for_noise_is_measured_on_pairs_too(folder, tmp_path):
+    """Real noise beside what it hides: the pairs say what is bad."""
+    pairs = tmp_path / "pairs"
+    for part in ("noisy", "clean"):
+        (pairs / part).mkdir(parents=True)
+    for i in range(3):
+        good = photograph(24, 24, seed=i)
+        Image.fromarray(good).save(pairs / "clean" / f"{i}.png")
+        noisy = good + np.random.default_rng(i).normal(0, 20, good.shape)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(pairs / "noisy" / f"{i}.png")
+    bundle = bundle_of("dncnn", 3, "noise:25", width=8, depth=3)
+    assert evaluate_bundle(bundle, posed(open_data(pairs), bundle.task.settings), "all").scores["psnr"].n == 3
+
+
+def test_pairs_say_how_much_larger(tmp_path):
+    for part, side in (("lr", 8), ("hr", 24)):
+        (tmp_path / "set" / part).mkdir(parents=True)
+        for i in range(12):
+            Image.fromarray(photograph(side, side, seed=i)).save(tmp_path / "set" / part / f"{i}.png")
+    words = ["model=fsrcnn", "size=8", "batch=2", "evals=1", "degrade=noise:3"]
+    trained = omma.train(str(tmp_path / "set"), *words, task="restore", budget="2 steps", out=str(tmp_path / "run"), device="cpu")
+    bundle = trained.open()
+    assert bundle.task.scale == 3 and bundle.net.scale == 3 and bundle.task.settings["degrade"] == ""
+
+
+# ── why ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_busiest_place_is_asked_about():
+    picture = np.zeros((64, 80, 3), np.uint8)
+    picture[40:48, 50:58] = np.random.default_rng(0).integers(0, 256, (8, 8, 3))
+    left, top, right, bottom = busiest(picture)
+    assert left <= 50 and top <= 40 and right >= 58 and bottom >= 48 and right - left == 16
+
+
+def test_a_place_is_made_from_what_surrounds_it(tmp_path):
+    from omma.explainers.places import made_from
+
+    bundle = bundle_of("span", 3, "reduce:2", scale=2, width=8, depth=3)
+    _, at, heat, receipt = made_from(bundle, photograph(60, 60), "attribution", (20, 24, 28, 32))
+    far = bundle.views.overlap
+    assert at == (20, 24, 28, 32) and heat.shape == (60, 60)
+    outside = heat.copy()
+    outside[max(0, 24 - far - 1) : 33 + far, max(0, 20 - far - 1) : 29 + far] = 0
+    assert heat.max() > 0 and outside.max() == 0, "nothing beyond the network's reach"
+    json.dumps(receipt.json())
+
+
+def test_dressed_leaves_a_plain_picture_as_it_is(tmp_path):
+    Image.fromarray(photograph(5, 6)).save(tmp_path / "a.png")
+    answer = dressed(Picture.of(photograph(10, 12)), photograph(5, 6), tmp_path / "a.png")
+    assert answer.icc is None and answer.exif is None and answer.pixels.shape == (10, 12, 3)
+
+
+# ── from noisy pictures alone, and with a critic ────────────────────────────────────────────────────────
+
+
+def test_neighbours_touch_and_differ():
+    from omma.parts.neighbours import _taken, pairs
+
+    torch.manual_seed(0)
+    places = torch.arange(2 * 8 * 10.0).view(2, 1, 8, 10)
+    first, second = (_taken(places, one) for one in pairs(places))
+    off = (first - second).abs()
+    assert first.shape == (2, 1, 4, 5) and set(off.flatten().tolist()) == {1.0, 10.0}, "left and right, or above and below"
+
+
+def test_noise_is_unlearned_from_noisy_pictures_alone(tmp_path):
+    """Nobody shows a clean picture, and yet noise becomes less."""
+    (tmp_path / "noisy").mkdir()
+    clean = [photograph(48, 48, 1, seed)[..., 0] // 2 + 60 for seed in range(12)]
+    for i, good in enumerate(clean):
+        noisy = good + np.random.default_rng(i).normal(0, 20, good.shape)
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(tmp_path / "noisy" / f"{i:02}.png")
+    words = ["learn=noisy", "model=dncnn", "depth=4", "width=16", "size=32", "batch=8", "rate=0.01"]
+    run = omma.train(str(tmp_path / "noisy"), *words, task="restore", budget="80 steps", out=str(tmp_path / "run"), device="cpu")
+    rows = predicted(str(run.run), tmp_path, tmp_path / "noisy")
+    before, after = [], []
+    for row, good in zip(rows, clean, strict=True):
+        before.append(np.square(np.asarray(Image.open(row["path"])).astype(float) - good).mean())
+        after.append(np.square(np.asarray(Image.open(row["file"])).astype(float) - good).mean())
+    assert np.mean(after) < 0.6 * np.mean(before), (np.mean(before), np.mean(after))
+
+
+@pytest.fixture(scope="module")
+def goods(tmp_path_factory) -> Path:
+    place = tmp_path_factory.mktemp("goods")
+    for i in range(10):
+        Image.fromarray(photograph(40, 44, seed=i)).save(place / f"{i}.png")
+    return place
+
+
+CRITIC = ["degrade=reduce:2", "adversarial=0.01", "model=span", "width=8", "depth=3", "size=12", "batch=4", "micro_batch=2", "evals=2"]
+
+
+def test_two_players_go_on_bit_for_bit(goods, tmp_path):
+    """Stopped and gone on with, pictures and critic end where they would have; only the pictures' network is kept."""
+    from omma.errors import Interrupted
+    from test_grid import Stopper
+
+    def train(out: str, **words):
+        return omma.train(
+            str(goods), *CRITIC, "checkpoint=4", task="restore", budget="12 steps", out=str(tmp_path / out), device="cpu", **words
+        )
+
+    whole = train("whole")
+    with pytest.raises(Interrupted):
+        train("stopped", watch=Stopper(6))
+    resumed = omma.train(resume=str(tmp_path / "stopped"), device="cpu")
+    assert resumed.open().digest == whole.open().digest and set(whole.open().nets) == {"net"}
+    rows = [json.loads(line) for line in (whole.run / "events.jsonl").read_text("utf-8").splitlines()]
+    assert {"loss", "adversarial", "critic"} <= next(row for row in rows if row["event"] == "step").keys()
+
+
+def test_a_maker_leaves_no_gradient_in_its_critic(goods):
+    task = Restore(["picture"], degrade="reduce:2", adversarial=0.1)
+    nets = task.nets(build("span", channels=3, size=12, outputs=1, scale=2, width=8, depth=2))
+    batch = crops(goods, "reduce:2").at(0)
+    turns = task.turns(nets, batch, 0)
+    who, loss = next(turns)
+    loss.backward()
+    assert who == "critic" and all(p.grad is None for p in nets["net"].parameters())
+    for p in nets["critic"].parameters():
+        p.grad = None
+    who, terms = next(turns)
+    sum(terms.values()).backward()
+    assert who == "net" and all(p.grad is None for p in nets["critic"].parameters())
+    assert all(p.grad is not None for p in nets["net"].parameters())
+
+
+def test_the_page_shows_the_picture_that_was_made(run, tmp_path):
+    """A real server, a real browser: dropped in at one size, shown at twice that."""
+    import os
+    import threading
+    import time
+
+    from omma.progress import Watch
+    from omma.serving.server import bind, server_for
+    from omma.verbs import serve as verb
+
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not os.path.exists("/usr/bin/chromium"):
+        pytest.skip("no chromium here")
+    Image.fromarray(photograph(20, 30)).save(tmp_path / "小.png")
+    service, _ = verb._service(run, "cpu", 8, Watch())
+    sock = bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    server = server_for(verb.guarded(service, "127.0.0.1", port, None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.005)
+        with playwright.sync_playwright() as browsers:
+            browser = browsers.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            page = browser.new_page()
+            complaints: list[str] = []
+            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.set_input_files("#file", str(tmp_path / "小.png"))
+            page.locator("#keep").wait_for(state="visible")
+            while not page.evaluate("document.getElementById('made').naturalWidth"):
+                time.sleep(0.01)
+            size = page.evaluate("[document.getElementById('made').naturalWidth, document.getElementById('made').naturalHeight]")
+            assert size == [60, 40] and page.is_visible("#keep") and not complaints
+            page.set_input_files("#file", {"name": "x.png", "mimeType": "image/png", "buffer": b"broken"})
+            page.wait_for_selector("#says.bad")
+            assert not page.is_visible("#made")
+            browser.close()
+    finally:
+        server.should_exit = True
+        thread.join(12)
+        service.desk.close()
