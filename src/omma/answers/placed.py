@@ -33,6 +33,21 @@ class Move(NamedTuple):
     window: torch.Tensor
 
 
+class Framed(Answer):
+    """An answer about a frame that is told where its picture lies in it: maps of it can then be spread over the picture.
+
+    Unlike what is `Placed`, it has as many numbers as the frame, however large the picture is; its truth does not move.
+    """
+
+    def lie(self, place: Any) -> Self:
+        """A copy that knows its place, see `data/spatial/place.py`."""
+        raise NotImplementedError
+
+    def written(self, stem: Path) -> dict[str, Any]:
+        """As of `Placed`."""
+        return self.json()
+
+
 class Placed(Answer):
     """An answer about places of its picture.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -30,6 +30,13 @@ class Duplicates:
     exact: list[list[int]] = field(default_factory=list)
     near: list[tuple[int, int, str]] = field(default_factory=list)
     bursts: list[list[int]] = field(default_factory=list)
+
+    def among(self, places: Sequence[int]) -> Duplicates:
+        """The same of a part of the dataset, the samples at these places, in its own places."""
+        new = {old: place for place, old in enumerate(places)}
+        exact, bursts = ([[new[i] for i in group if i in new] for group in groups] for groups in (self.exact, self.bursts))
+        near = [(new[a], new[b], how) for a, b, how in self.near if a in new and b in new]
+        return Duplicates([group for group in exact if len(group) > 1], near, [group for group in bursts if len(group) > 1])
 
     def clusters(self) -> list[list[int]]:
         """Groups of two and more that hang together by being equal or near, each sorted, ordered by first member."""

@@ -15,6 +15,7 @@ import numpy as np
 
 from omma.answers.answer import Answer
 from omma.answers.numbers import Numbers
+from omma.answers.rebuilt import Rebuilt
 from omma.data.duplicates import Duplicates, near_duplicates, unite
 from omma.data.recast import ground_of, present
 from omma.data.sample import SPLITS, Dataset
@@ -31,7 +32,8 @@ def split(
     """Fill the splits that are open; those the dataset came with are kept.
 
     Without any split, `val` and `test` are shares of the whole. Where only a part is missing (a dataset with train and test), its share
-    is taken out of the training part. A sample without a split that looks like one that has a split joins it.
+    is taken out of the training part. A sample without a split that looks like one that has a split joins it. Odd pictures, which are
+    never learned from, are tested on.
 
     Args:
         dataset: samples with `split` set or open (None).
@@ -46,6 +48,8 @@ def split(
     if not dataset.samples:
         raise DataError(say("split.nothing"), dataset.root)
     assert val >= 0 and test >= 0 and val + test < 1, "shares of val and test must leave something to train on"
+    if open_odd := {i for i, sample in enumerate(dataset.samples) if sample.split is None and is_odd(sample.truth)}:
+        return _around(dataset, open_odd, seed, watch, val, test, near)
     given = dataset.counts()
     if sum(given.values()) == len(dataset) and len(given) == len(SPLITS):
         return replace(dataset, how_split=say("split.given", **_sizes(dataset)))
@@ -61,6 +65,22 @@ def split(
         held.update(dict.fromkeys(group, part))
     done = replace(dataset, samples=[s if s.split == held[i] else replace(s, split=held[i]) for i, s in enumerate(dataset.samples)])
     return replace(done, how_split=_how(done, given, movable, near, seed))
+
+
+def is_odd(truth: Answer | None) -> bool:
+    """Whether a picture is known to be odd: nobody may learn from it."""
+    return isinstance(truth, Rebuilt) and bool(truth.odd)
+
+
+def _around(
+    dataset: Dataset, odd: set[int], seed: int, watch: Watch, val: float, test: float, near: Duplicates | None
+) -> Dataset:  # fmt: skip
+    """The split of the pictures that are not odd, as if there were no others; these are tested on."""
+    kept = [i for i in range(len(dataset)) if i not in odd]
+    done = split(dataset.choose(kept), seed, watch, val, test, None if near is None else near.among(kept))
+    rows = iter(done.samples)
+    samples = [replace(sample, split="test") if i in odd else next(rows) for i, sample in enumerate(dataset.samples)]
+    return replace(dataset, samples=samples, how_split=f"{done.how_split} {say('split.odd', count=f'{len(odd):,}')}")
 
 
 def random_split(dataset: Dataset, seed: int = 0, val: float = 0.1, test: float = 0.2) -> Dataset:
@@ -90,7 +110,8 @@ def folds(
         rest = [g for g, part in zip(pieces, parts, strict=True) if part != str(fold)]
         inner = _assign(bare, rest, seed + 1 + fold, [("train", 1 - val), ("val", val)])
         where = {i: part for group, part in zip(rest, inner, strict=True) for i in group}
-        done = replace(bare, samples=[replace(s, split=where.get(i, "test")) for i, s in enumerate(bare.samples)])
+        held = {i: None if i in where and is_odd(s.truth) else where.get(i, "test") for i, s in enumerate(bare.samples)}
+        done = replace(bare, samples=[replace(s, split=held[i]) for i, s in enumerate(bare.samples)])
         told = say("split.fold", fold=fold + 1, folds=k, seed=seed, groups=len(pieces), **_sizes(done))
         made.append(replace(done, how_split=told))
     return made

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from omma.answers.answer import Answer
-from omma.answers.placed import Placed
+from omma.answers.placed import Framed, Placed
 from omma.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ def is_placed(task: Task) -> bool:
 
 
 def spots(task: Task, views: Views, dataset: Dataset, places: Iterable[int]) -> Iterator[Spot] | None:
-    """Where these pictures lie in their frames, each as it is asked for, for answers that lie somewhere; None for others."""
-    return (views.spot(*dataset.extent(place)) for place in places) if is_placed(task) else None
+    """Where these pictures lie in their frames, each as it is asked for, for answers that lie somewhere or have maps; None for others."""
+    asked = issubclass(task.answer, Placed | Framed)
+    return (views.spot(*dataset.extent(place)) for place in places) if asked else None
 
 
 def told(task: Task, tensors: dict[str, torch.Tensor], point: dict[str, Any], places: Sequence[Spot] | None = None) -> list[Answer]:
@@ -37,7 +38,10 @@ def told(task: Task, tensors: dict[str, torch.Tensor], point: dict[str, Any], pl
     """
     answer = task.answer
     if not issubclass(answer, Placed):
-        return [said.settle(point) for said in task.decode(tensors)]
+        flat = [said.settle(point) for said in task.decode(tensors)]
+        if not issubclass(answer, Framed) or places is None:
+            return flat
+        return [said.lie(place) if isinstance(said, Framed) else said for said, place in zip(flat, places, strict=True)]
     count = len(next(iter(tensors.values())))
     each: Sequence[Spot | None] = [None] * count if places is None else places
     ends = [1 if place is None else place.frames for place in each]

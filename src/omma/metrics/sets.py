@@ -8,6 +8,8 @@ from omma.metrics._masks import areas, overlap
 from omma.metrics._matching import Matcher
 from omma.metrics._pairs import Pairing
 from omma.metrics.accuracy import Accuracy
+from omma.metrics.anomaly_auroc import AnomalyAuroc
+from omma.metrics.anomaly_share import AnomalyShare
 from omma.metrics.ap_nuclei import ApNuclei
 from omma.metrics.average_precision import AveragePrecision
 from omma.metrics.average_recall import AverageRecall
@@ -22,6 +24,7 @@ from omma.metrics.dice import Dice
 from omma.metrics.ece import Ece
 from omma.metrics.f1 import F1
 from omma.metrics.froc import Froc
+from omma.metrics.gain import Gain
 from omma.metrics.hd95 import Hd95
 from omma.metrics.log_loss import LogLoss
 from omma.metrics.mae import Mae
@@ -34,9 +37,12 @@ from omma.metrics.pixel_auc import PixelAuc
 from omma.metrics.pixel_ece import PixelEce
 from omma.metrics.pq import Pq
 from omma.metrics.precision import Precision
+from omma.metrics.psnr import Psnr
 from omma.metrics.r2 import R2
 from omma.metrics.recall import Recall
+from omma.metrics.reconstruction import Reconstruction
 from omma.metrics.roc_auc import RocAuc
+from omma.metrics.ssim import Ssim
 from omma.metrics.top5 import Top5
 
 AVERAGES = ("macro", "micro", "weighted")
@@ -86,6 +92,18 @@ def instances(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]
     quality: dict[str, Metric] = {"PQ": Pq(names, "PQ", pairing), "SQ": Pq(names, "SQ", pairing), "RQ": Pq(names, "RQ", pairing)}
     quality |= {"AP_nuclei": ApNuclei(names, pairing=pairing), "AP_nuclei_50": ApNuclei(names, 1, pairing)}
     return ranked | quality | _shown(names, matcher, threshold)
+
+
+def restoration(names: Sequence[str], channel: str = "auto", border: int = 0) -> dict[str, Metric]:
+    """A picture for a picture; PSNR decides, as in papers. `channel` and `border` as in `Psnr`: numbers with others cannot be compared."""
+    kinds = {"psnr": Psnr, "ssim": Ssim, "gain": Gain}
+    return {key: kind(names, channel, border) for key, kind in kinds.items()}
+
+
+def reconstruction(names: Sequence[str]) -> dict[str, Metric]:
+    """A picture drawn again; how well good ones are decides, since validation may hold no others."""
+    told: dict[str, Metric] = {"reconstruction": Reconstruction(names), "anomaly_auroc": AnomalyAuroc(names)}
+    return told | {f"anomaly_{of}": AnomalyShare(names, of) for of in ("recall", "precision")}
 
 
 def _shown(names: Sequence[str], matcher: Matcher, threshold: float) -> dict[str, Metric]:
