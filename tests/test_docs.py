@@ -27,6 +27,8 @@ SMALL = {
     "detect": ["size=64", "model=anchor-free-small", "most=20"],
     "instances": ["size=64", "model=star", "widths=8-16-32", "most=20"],
     "segment": ["size=64", "model=unet-small"],
+    "restore": ["size=16", "model=span", "width=8", "depth=3"],
+    "reconstruct": ["size=32", "model=autoencoder-dense"],
     "": ["size=32", "model=resnet20"],
 }
 BUDGET = re.compile(r'--budget ("[^"]*"|\S+)')
