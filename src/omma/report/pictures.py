@@ -14,7 +14,7 @@ from omma.answers import draw
 from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
 from omma.answers.picture import Picture
-from omma.answers.placed import Placed
+from omma.answers.placed import Framed, Placed
 from omma.data.spatial.windows import Window
 from omma.errors import OmmaError
 from omma.metrics.metric import Gallery
@@ -49,6 +49,8 @@ def gallery_into(made: Page, evaluation: Evaluation, gallery: Gallery) -> None:
         if isinstance(said, Placed) and isinstance(sample.truth, Placed):
             meant = gallery.corners[row] if gallery.corners else np.zeros((0, 4))
             picture, side = pointed(picture, sample.truth, said, meant), 2 * BOTH
+        if isinstance(said, Framed):
+            picture = said.draw(picture)  # where it differs is the answer
         rows.append((picture, both("report.said" if side == SIDE else "report.said_twice", said=phrase(said), true=true), sample.id))
     if rows:
         made.heading(both(f"evaluate.gallery.{gallery.title}", **gallery.values))

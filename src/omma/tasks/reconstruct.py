@@ -35,7 +35,7 @@ class Reconstruct(Task):
     explains = "deviation"
     LOSSES = ("mse",)
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
-        "good": ("", "class folders whose pictures are good, joined by commas; the others are odd, and only measured. Open: good, ok, …"),
+        "good": ("", "class folders of good pictures, joined by commas; others are odd, and only measured. Open: good, ok, normal …"),
         "goal": (ALARMS, "share of good pictures that may be called odd; says where the threshold lies"),
         "beta": (0.1, "weight of the divergence in the loss of a variational network: twice the variance a pixel is taken to have"),
         "denoise": (0.2, "deviation of noise added to what is seen while it learns, of 0–1, which is not to be drawn again"),
