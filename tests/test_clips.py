@@ -34,7 +34,10 @@ NETS = {
     "segment": ("unet-small", {"widths": (8, 16)}),
     "detect": ("anchor-free-small", {"most": 5}),
     "instances": ("star", {"widths": (8, 16, 32), "most": 5}),
+    "reconstruct": ("autoencoder", {"widths": (8, 16), "latent": 8}),
+    "restore": ("dncnn", {"depth": 3, "width": 8}),
 }
+STILL = ("restore",)  # answers with pictures, one by one
 CODES = {".mp4": "mp4v", ".mov": "mp4v", ".avi": "MJPG", ".mkv": "VP80"}
 RATE = 12.5
 
@@ -69,7 +72,8 @@ def any_bundle(task: str) -> Bundle:
     made = catalog.find("tasks", task)(["background", "cell"])
     net = build(name, channels=3, size=64, outputs=made.outputs, **settings).eval()
     card = {"model": name, "model_settings": settings, "recipe": {}, "scores": {}, "data": {}}
-    return Bundle(made, made.nets(net), Views(64, 3, "pad"), {"threshold": 0.001}, card)
+    views = Views(64, 3, "own", (0.0,), (1.0,), overlap=3) if task in STILL else Views(64, 3, "pad")
+    return Bundle(made, made.nets(net), views, {} if task in STILL else {"threshold": 0.001}, card)
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +104,18 @@ def only(folder, pattern="*"):
 # ── a frame, its answer, its place ──────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("task", catalog.names("tasks"))
+@pytest.mark.parametrize("task", STILL)
+def test_what_answers_with_pictures_takes_no_clip(task, here):
+    made = any_bundle(task)
+    made.card["task"] = task
+    where = made.save(here / "bundle")
+    moving(here / "片段.avi", 4)
+    with pytest.raises(OmmaError, match="clips"):
+        asked(where, "片段.avi", out="out")
+    assert not (here / "out").exists()
+
+
+@pytest.mark.parametrize("task", [name for name in catalog.names("tasks") if name not in STILL])
 def test_every_frame_is_answered_as_that_picture_would_be(task, here):
     made = any_bundle(task)
     made.card["task"] = task
