@@ -192,6 +192,22 @@ def test_parts_make_the_whole(model, degrade, settings):
     assert tiled.shape == whole.shape and np.abs(tiled - whole).max() <= 1
 
 
+@pytest.mark.parametrize("room", [True, False])
+def test_a_large_answer_lies_on_disk_where_there_is_room(room, monkeypatch):
+    from omma.engine import tiles
+
+    def full(*_):
+        raise OSError(28, "no space left")
+
+    monkeypatch.setattr(tiles, "IN_MEMORY", 100)
+    if not room:
+        monkeypatch.setattr(tiles.os, "posix_fallocate", full)
+    found = tiles.large((7, 11, 3), np.dtype(np.uint16))
+    assert isinstance(found, np.memmap) == room and found.shape == (7, 11, 3) and not found.any()
+    found[3, 4] = 9
+    assert Picture.of(found).deep(16)[3, 4].tolist() == [9, 9, 9]
+
+
 @torch.no_grad()
 def test_a_grey_network_takes_colour(folder):
     bundle = bundle_of("span", 1, "reduce:2", scale=2, width=8, depth=2)
@@ -497,6 +513,7 @@ def test_the_page_shows_the_picture_that_was_made(run, tmp_path):
         with playwright.sync_playwright() as browsers:
             browser = browsers.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
             page = browser.new_page()
+            page.set_default_timeout(120_000)  # other tests may hold both cores
             complaints: list[str] = []
             page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
             page.goto(f"http://127.0.0.1:{port}/")

@@ -5,7 +5,10 @@ A part is answered with as much around it as the network looks at, so what is ke
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +19,7 @@ from omma.data.views import Views
 from omma.tasks.task import Task
 
 TILE = 512  # pixels on a side of what is kept of one part
+IN_MEMORY = 64 << 20  # bytes of one answer: an evaluation holds hundreds
 GRID = 32  # pixels: parts begin where a network that halves its maps five times sees the same phase
 
 # One part, (1, h, w, C) uint8 or float32 of 0–255 → operated tensors.
@@ -41,6 +45,16 @@ def parts(length: int, reach: int, tile: int = TILE) -> Iterator[Part]:
         yield Part(max(0, (first - reach) // GRID * GRID), min(length, last + reach), first, last)
 
 
+def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    """Room for an answer; over `IN_MEMORY` bytes in a file that nobody sees and that goes with the array, where the disk has the room."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    if size > IN_MEMORY and hasattr(os, "posix_fallocate"):
+        with suppress(OSError), tempfile.TemporaryFile() as file:
+            os.posix_fallocate(file.fileno(), 0, size)  # a disk that fills up later would kill the process
+            return np.memmap(file, dtype, "r+", shape=shape)
+    return np.zeros(shape, dtype)
+
+
 def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int = TILE) -> Picture:
     """The answer to one picture.
 
@@ -61,7 +75,7 @@ def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int =
             made = said.deep(bits)
             scale = made.shape[0] // (down.stop - down.start)
             if canvas is None:
-                canvas = np.zeros((height * scale, width * scale, made.shape[2]), made.dtype)
+                canvas = large((height * scale, width * scale, made.shape[2]), made.dtype)
             y, x = (scale * (one.first - one.start) for one in (down, across))
             kept = made[y : y + scale * (down.last - down.first), x : x + scale * (across.last - across.first)]
             canvas[scale * down.first : scale * down.last, scale * across.first : scale * across.last] = kept

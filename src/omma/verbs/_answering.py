@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from omma.errors import DataError, DiskError, Interrupted
 from omma.progress import Watch
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from omma.answers.answer import Answer
-    from omma.answers.picture import Picture
     from omma.bundle import Bundle
     from omma.runtimes.runtime import Runtime
     from omma.verbs._features import Embedding, Neighbours
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
     from omma.verbs._outputs import Folder, Table
 
 
+# An answer, its JSON where it is written already, or why there is none.
+Told: TypeAlias = "Answer | dict[str, Any] | str"
 # What a person does not read on the screen.
 HIDDEN = ("path", "probabilities", "width", "height", "rle", "classes")
 
@@ -195,12 +196,16 @@ class Job:
 
         return np.zeros(width, np.float32) if width else None
 
-    def _answer(self, places: list[int]) -> list[tuple[Answer | str, np.ndarray | None]]:
-        """In a thread: files → (answer, or why there is none, and features)."""
+    def _answer(self, places: list[int]) -> list[tuple[Told, np.ndarray | None]]:
+        """In a thread: files → (answer, or why there is none, and features).
+
+        An answer that is a picture is written here: where many wait for their turn, they would not fit into memory.
+        """
         import numpy as np
 
-        results: list[tuple[Answer | str, np.ndarray | None]] = [("", None)] * len(places)
+        results: list[tuple[Told, np.ndarray | None]] = [("", None)] * len(places)
         frames, whole, spots, good = [], [], [], []
+        own = self.opened.views.fit == "own"  # of any size, so they come one by one
         wanted = self.neighbours is not None or self.embed is not None  # features, of pictures as a whole
         for slot, place in enumerate(places):
             try:
@@ -214,13 +219,11 @@ class Job:
                 results[slot] = (error.what, None)
         if not frames:
             return results
-        own = self.opened.views.fit == "own"  # of any size: they cannot lie in one array
-        batch = [one[0] for one in frames] if own else np.concatenate(frames)
+        batch = np.concatenate(frames)
         features = self._features(np.stack(whole)) if wanted else None
         for row, (slot, answer) in enumerate(zip(good, self.engine.answers(batch, self.point, spots), strict=True)):
-            if self.opened.task.answer.kind == "picture":
-                answer = self._dressed(places[slot], answer)
-            results[slot] = (answer, None if features is None else features[row])
+            told: Told = self._dressed(places[slot], answer, picture) if own else answer
+            results[slot] = (told, None if features is None else features[row])
             if self.folder is not None and self.as_ == "drawn":
                 self._draw(places[slot], answer)
         return results
@@ -232,13 +235,13 @@ class Job:
             raise DataError(self.inputs.missing[place])
         return decode(Path(self.inputs.files[place]))
 
-    def _dressed(self, place: int, answer: Answer) -> Picture:
-        """With what the original has beside what a network sees."""
+    def _dressed(self, place: int, answer: Answer, original: np.ndarray) -> dict[str, Any]:
+        """JSON of an answer that is a picture, written with what its original has beside what a network sees."""
         from omma.answers.picture import Picture
         from omma.data.own.dress import dressed
 
         assert isinstance(answer, Picture)
-        return dressed(answer, self._picture(place), Path(self.inputs.files[place]))
+        return self._told(place, dressed(answer, original, Path(self.inputs.files[place])))
 
     def _draw(self, place: int, answer: Answer) -> None:
         from omma.verbs._outputs import draw_into
@@ -246,10 +249,10 @@ class Job:
         assert self.folder is not None
         draw_into(self.folder.out, self.inputs.files[place], answer, self.below[place])
 
-    def _row(self, place: int, answer: Answer | str, features: np.ndarray | None) -> Row:
+    def _row(self, place: int, answer: Told, features: np.ndarray | None) -> Row:
         if isinstance(answer, str):
             return Row(**self._named(place), error=answer)
-        row = Row(**self._named(place), **self._told(place, answer))
+        row = Row(**self._named(place), **(answer if isinstance(answer, dict) else self._told(place, answer)))
         if self.neighbours is not None and features is not None:
             row["nearest"] = self.neighbours.of(features)
         return row

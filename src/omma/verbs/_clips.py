@@ -211,6 +211,7 @@ class Reel(Job):
                 answers = self._answer(list(range(len(batch))))
                 now = time.perf_counter()
                 for slot, ((shot, since), (answer, features)) in enumerate(zip(batch, answers, strict=True)):
+                    assert not isinstance(answer, dict), "no clip is answered with pictures"
                     if not isinstance(answer, str):
                         if take.moving:
                             latency.note(now - since)

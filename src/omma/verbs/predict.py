@@ -127,6 +127,11 @@ def predict(
     engine = _engine(opened, runtime or ("eager" if featured else None), total, place, watch, None if moving is None else 1)
     # Nothing is divided among the threads of one picture: each thread answers pictures of its own, from file to answer.
     many = max(1, min(BATCH.get(place.type, 16), -(-total // engine.lanes)))
+    if opened.views.fit == "own":
+        many = 1
+        if batch not in (None, 1):
+            watch.warn(say("predict.one_by_one"))
+            batch = None
     kind: Callable[..., Job] = Job if moving is None else partial(Reel, takes=moving)
     job = kind(
         opened, engine, inputs, point, batch or (many if moving is None else 1), watch, as_, _neighbours(opened, nearest, data, watch),
