@@ -38,7 +38,7 @@ class Crops(Batches):
     """As `Batches`, for pictures that stay at their own size; the truth is {"picture": (B, C, s·S, s·S), "noise": (B,)}.
 
     An epoch shows as many parts of a picture as lie in it side by side, at most 64; the samples of a step are numbered so that the parts
-    of one picture differ. A network of one channel learns from the luma of colour.
+    of one picture differ. A picture smaller than a part is mirrored. A network of one channel learns from the luma of colour.
 
     Args:
         originals: pictures of `dataset`, by place.
@@ -49,7 +49,7 @@ class Crops(Batches):
         rank, world, device: see `Batches`.
 
     Raises:
-        OmmaError: nothing to learn from, or no picture as large as a part.
+        OmmaError: nothing to learn from.
     """
 
     def __init__(
