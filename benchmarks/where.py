@@ -47,7 +47,7 @@ SETS: dict[str, tuple[str, tuple[str, ...], int | None]] = {
 # scored later, too); settings of the command line come after.
 CHOSEN = {
     "bccd": ["fit=squash", "quarter=yes"],
-    "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "widths=16-32-64-128", "balance=pictures", "precision=bfloat16"],
+    "dsb": ["model=star", "turn=true", "fit=windows", "size=256", "balance=pictures", "precision=bfloat16"],
     "camvid": ["model=unet", "size=384", "fit=squash", "batch=8", "widths=16-32-64-128-256"],
     "ph2": ["model=unet-small", "stride=2", "size=192", "batch=8", "fit=squash"],
     "drive": ["model=unet-small", "stride=1", "fit=windows", "size=320", "batch=4"],

@@ -10,6 +10,7 @@ from omma.answers import _rle
 from omma.answers.boxes import Boxes
 from omma.answers.instances import Instances
 from omma.answers.mask import VOID, Mask
+from omma.answers.operating import threshold_for
 from omma.answers.placed import Move
 from omma.data import chance
 from omma.data.recast import recast
@@ -384,6 +385,21 @@ def test_unused_rows_stay_unused_and_faint_ones_keep_their_order():
     assert Boxes.operate(faint, {"threshold": [0.5]}) is faint, "a bundle of before"
 
 
+def test_where_f1_is_flat_the_threshold_is_where_calibrated_probabilities_have_it():
+    found = []
+    for seed in range(20):
+        draw = torch.Generator().manual_seed(seed)
+        share = torch.rand(300, generator=draw) ** 0.25
+        hit = torch.rand(300, generator=draw) < share
+        level, served = threshold_for(share, hit, 10, calibrated=True)
+        best, total = threshold_for(share, hit, 10)[0], int(hit.sum()) + 10
+        top, here = (2 * float(hit[share > at].sum()) / (int((share > at).sum()) + total) for at in (best, level))
+        assert served and abs(level - top / 2) < 0.05 and here >= top - (top * (1 - top) / total) ** 0.5 - 1e-9
+        found.append((level, best))
+    settled, chance = torch.tensor(found).std(0).tolist()
+    assert settled < chance / 3, "the highest point of a flat curve lies anywhere"
+
+
 def test_each_class_has_a_threshold_of_its_own():
     tensors, truth = detections()
     tensors["classes"][0, 2:], truth["classes"][0, 2], truth["classes"][0, 4] = 1, 1, -1
@@ -393,7 +409,7 @@ def test_each_class_has_a_threshold_of_its_own():
     wanted = tensors["probabilities"] > torch.tensor([0.3, 0.35])[tensors["classes"]]
     assert torch.equal(shown(tensors, point), wanted) and len(point["threshold"]) == 3
     seldom = tensors | {"classes": tensors["classes"] * 0 + 2}
-    assert torch.equal(shown(seldom, point), tensors["probabilities"] > 0.35), "a class that is nowhere takes what suits all"
+    assert torch.equal(shown(seldom, point), tensors["probabilities"] > 0.45), "a class that is nowhere takes what suits all"
     answer = Detect(names).decode(tensors | {"extent": torch.tensor([[64, 64]])})[0].settle({"threshold": [0.7, 0.45, 0.0]})
     assert [(row["label"], round(row["probability"], 1)) for row in answer.json()["boxes"]] == [("cell", 0.9), ("platelet", 0.5)]
     told = answer.keep(np.array([0, 2]))

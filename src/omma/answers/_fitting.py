@@ -22,7 +22,7 @@ class Judged:
     """The detections that count (neither unused nor on an ignored object), and how many objects there are to find.
 
     Args:
-        share: (N,) their probabilities.
+        share: (N,) their probabilities; calibrated, where thresholds are asked for.
         hit: (N,) bool, whether right.
         kind: (N,) int64, the class each names.
         objects: (C,) int64, objects of each class.
@@ -35,7 +35,7 @@ class Judged:
 
     def threshold(self, goal: str) -> tuple[float, bool]:
         """One for all classes, and whether it serves the goal."""
-        return threshold_for(self.share, self.hit, int(self.objects.sum() - self.hit.sum()), goal)
+        return threshold_for(self.share, self.hit, int(self.objects.sum() - self.hit.sum()), goal, calibrated=True)
 
     def thresholds(self, goal: str) -> list[tuple[float, bool]]:
         """One for each class; for a class without objects that of all together."""

@@ -87,7 +87,9 @@ def best_thresholds(shares: torch.Tensor, target: torch.Tensor) -> list[float]:
     return [0.5 if row.all() else threshold_for(share, row)[0] for share, row in zip(shares.T, target.T > 0.5, strict=True)]
 
 
-def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "") -> tuple[float, bool]:
+def threshold_for(
+    share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goal: str = "", calibrated: bool = False
+) -> tuple[float, bool]:
     """The probability from which on something is shown: best F1, or what a person asked for; and whether that can be had at all.
 
     Where it cannot: what comes nearest to it. Halfway to the next lower one, so that rounding does not tip it.
@@ -97,6 +99,9 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
         truth: (N,) bool, whether it should be.
         missed: what should be shown and is not among the N at all.
         goal: "", `f1`, `recall>=0.95` (the highest threshold that finds so many) or `precision>=0.95` (the lowest that is right so often).
+        calibrated: the probabilities are the shares of such that are right. Then F1 is best at half of what it is there (Lipton et al.
+            2014), and of thresholds that so few objects cannot tell apart, those within a standard error of the best, the nearest to that
+            is taken: F1 is flat there, and where its highest point lies is chance.
     """
     kind, level = parse_goal(goal)
     total = int(truth.sum()) + missed
@@ -112,7 +117,13 @@ def threshold_for(share: torch.Tensor, truth: torch.Tensor, missed: int = 0, goa
     elif kind == "precision":
         best = int(enough.nonzero()[-1, 0]) if enough.any() else 0
     else:
-        best = int(torch.where(last, 2 * hits / (shown + total), -1).argmax())
+        f1 = torch.where(last, 2 * hits / (shown + total), -1)
+        best = int(f1.argmax())
+        if calibrated:
+            top = float(f1[best])
+            alike = f1 >= top - (top * (1 - top) / total) ** 0.5
+            cuts = (share + torch.cat([share[1:], share[-1:] * 0])) / 2
+            best = int(torch.where(alike, (cuts - top / 2).abs(), 2).argmin())
     below = share[best + 1] if best + 1 < len(share) else share[best] * 0
     return six(float((share[best] + below) / 2)), kind == "f1" or bool(enough.any())
 
