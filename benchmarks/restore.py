@@ -74,7 +74,7 @@ def measured(run: str, pictures: Path, grey: bool) -> dict[str, Any]:
     data = open_data(pictures, "folders")
     if grey:
         data = on_luma(data)
-    found = evaluate_bundle(bundle, posed(data, bundle.task.settings), "all", Watch())
+    found = evaluate_bundle(bundle, posed(data, bundle.task.poses, bundle.task.settings), "all", Watch())
     return dict(found.scores.items()) | {"protocol": found.scores["psnr"].protocol}
 
 
@@ -141,7 +141,7 @@ def weights(folder: Path) -> list[dict[str, Any]]:
         data = open_data(root / ("Set12" if channels == 1 else "Set5"), "folders")
         if channels == 1:
             data = data.choose([place for place in range(len(data)) if data.extent(place) == (256, 256)])
-        score = evaluate_bundle(bundle, posed(data, task.settings), "all").scores["psnr"]
+        score = evaluate_bundle(bundle, posed(data, task.poses, task.settings), "all").scores["psnr"]
         rows.append({"weights": file, "pictures": score.n, "psnr": score.value, "stated": stated, "protocol": str(score.protocol)})
     return rows
 
@@ -153,7 +153,7 @@ def window(run: str) -> list[dict[str, Any]]:
     """A made photograph of 4000 × 3000 through `predict`, and a part of it that straddles tiles against the whole at once."""
     import torch
 
-    from omma.engine.tiles import painted
+    from omma.engine.painting.tiles import painted
 
     bundle = bundles.open(run)
     draw = np.random.default_rng(0)

@@ -72,7 +72,7 @@ def test_groups_torn_by_given_parts_are_told():
 @pytest.mark.parametrize(
     ("words", "key"),
     [
-        (["optimizer=adam", "momentum=0.5"], "momentum"),
+        (["optimizer=rmsprop", "momentum=0.5"], "momentum"),
         (["optimizer=gd", "batch=8"], "batch"),
         (["freeze=yes", "layer_decay=0.5"], "layer_decay"),
         (["val=0", "early_stop=3"], "early_stop"),

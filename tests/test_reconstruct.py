@@ -118,9 +118,9 @@ def test_open_odd_pictures_are_tested_on_and_good_ones_split_as_if_alone(share):
 
 def test_only_a_task_that_asks_which_are_good_is_told():
     data = made([Label("good"), Label("bad")], ["bad", "good"])
-    assert posed(data, {"loss": "mse"}) is data
-    assert odd_of(posed(data, {"good": ""})) == [False, True]
-    assert odd_of(posed(posed(data, {"good": ""}), {"good": ""})) == [False, True]
+    assert posed(data, "labels", {"loss": "mse"}) is data
+    assert odd_of(posed(data, "good", {"good": ""})) == [False, True]
+    assert odd_of(posed(posed(data, "good", {"good": ""}), "good", {"good": ""})) == [False, True]
 
 
 # ── threshold and answers ───────────────────────────────────────────────────────────────────────────────
@@ -298,7 +298,7 @@ def test_odd_ones_are_found_and_never_learned_from(trained):
 
 
 def open_and_judge(data: Path) -> Dataset:
-    return posed(open_data(data), {"good": ""})
+    return posed(open_data(data), "good", {"good": ""})
 
 
 def test_predict_says_how_odd_and_where(trained, tmp_path):

@@ -54,7 +54,7 @@ class Recipe:
     micro_batch: int | None = _known("pictures at once; the rest of the batch is accumulated", None, low=1)
     optimizer: Literal["gd", "sgd", "momentum", "nesterov", "rmsprop", "adam", "adamw", "muon"] | None = _known("gd: full batch")
     rate: float | None = _known("peak learning rate", None, low=0)
-    momentum: float | None = _known("of momentum, nesterov and muon", None, low=0, high=1)
+    momentum: float | None = _known("of momentum, nesterov, muon, and the first beta of adam and adamw", None, low=0, high=1)
     schedule: Literal["constant", "step", "cosine", "onecycle", "trapezoid"] | None = _known("of the learning rate")
     warmup: float | None = _known("share of the steps", None, low=0, high=1)
     weight_decay: float | None = _known("L2: how fast weights fade", None, low=0)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 
 from omma.answers.boxes import Boxes
+from omma.answers.drawn import Drawn
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.answers.mask import VOID, Mask
@@ -209,7 +210,8 @@ def _class_counts(dataset: Dataset) -> dict[str, dict[str, int]]:
     counts: dict[str, Counter[str]] = {}
     for sample in dataset.samples:
         truth = sample.truth
-        shown = [truth.label] if isinstance(truth, Label) else set(truth.labels) if isinstance(truth, Labels | Boxes) else ()
+        one = [truth.label] if isinstance(truth, Label | Drawn) and truth.label else []
+        shown = set(truth.labels) if isinstance(truth, Labels | Boxes) else one
         if shown:
             counts.setdefault(sample.split or "open", Counter()).update(shown)
     return {split: {name: count[name] for name in dataset.names} for split, count in counts.items()}

@@ -10,6 +10,7 @@ import numpy as np
 
 from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
+from omma.answers.drawn import Drawn
 from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
@@ -25,7 +26,7 @@ from omma.words import say
 # The task that each kind of truth proposes.
 TASK = {
     "label": "classify", "labels": "multilabel", "numbers": "regress", "boxes": "detect", "instances": "instances", "mask": "segment",
-    "picture": "restore", "rebuilt": "reconstruct",
+    "picture": "restore", "rebuilt": "reconstruct", "drawn": "generate",
 }  # fmt: skip
 _NOTHING = frozenset({*BACKGROUND, "void", "unlabelled", "unlabeled", "ignore"})
 TOTAL = "total"
@@ -79,7 +80,7 @@ def seen_as(dataset: Dataset, kind: str) -> Dataset:
     Raises:
         OmmaError: the labels do not say what is asked.
     """
-    if kind in (Picture.kind, Rebuilt.kind) or kind_of(dataset) not in (Boxes.kind, Instances.kind, Mask.kind):
+    if kind in (Picture.kind, Rebuilt.kind, Drawn.kind) or kind_of(dataset) not in (Boxes.kind, Instances.kind, Mask.kind):
         return dataset
     seen, lost = recast(dataset, kind)
     return replace(seen, notes=[*dataset.notes, *lost])
@@ -293,7 +294,7 @@ def present(truth: Answer | None) -> Sequence[str]:
         return [name for name, count in zip(truth.classes, counts, strict=False) if count]
     if isinstance(truth, Labels):
         return truth.labels
-    return [truth.label] if isinstance(truth, Label) else []
+    return [truth.label] if isinstance(truth, Label | Drawn) and truth.label else []
 
 
 def ground_of(dataset: Dataset) -> set[str]:

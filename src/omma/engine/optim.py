@@ -59,7 +59,8 @@ def make(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     if name == "muon":
         return Muon(params, rate, momentum=momentum)
     # All tensors at once: half the time of one after the other.
-    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate, foreach=True)
+    betas = momentum, 0.999
+    return {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[name](params, rate, betas, foreach=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -22,7 +22,8 @@ class Network(nn.Module):
     # What `forward` gives: "row" (B, outputs); "pixels" (B, outputs, S, S) logits at frame resolution;
     # "objects": forward(pictures) → detections, forward(pictures, truth) → named losses;
     # "picture" (B, C, s·h, s·w) pictures, 0–1, at the size that came in or s times as large, see `_restorer.Restorer`;
-    # "frame" (B, C, S, S): the frames it reads, which are not normalised, drawn again, see `autoencoder.Autoencoder`.
+    # "frame" (B, C, S, S): the frames it reads, which are not normalised, drawn again, see `autoencoder.Autoencoder`;
+    # "drawn" (B, C, S, S) pictures, 0–1, from chance instead of pictures, see `_generator.Generator`.
     gives: ClassVar[str] = "row"
     name = ""  # as `making.build` was asked for it
     # Whether it can be trained from random weights; False: only from published ones.
@@ -87,7 +88,7 @@ def blank(gives: str, count: int, outputs: int) -> Any:
     """What a network of this kind gives when it sees nothing: of the right names and shapes, for whoever has to try what follows."""
     if gives == "pixels":
         return torch.zeros(count, outputs, 8, 8)
-    if gives in ("picture", "frame"):
+    if gives in ("picture", "frame", "drawn"):
         return torch.zeros(count, 1, 8, 8)
     if gives == "objects":
         corners, none = torch.zeros(count, 1, 4), torch.zeros(count, 1)

@@ -16,7 +16,7 @@ from omma.models.network import Network
 from omma.recipe import Recipe
 from omma.words import language, room, say
 
-SLOW = {"momentum", "nesterov", "muon"}  # the optimizers that have a momentum
+SLOW = {"momentum", "nesterov", "muon", "adam", "adamw"}  # the optimizers that have a momentum
 # What means nothing to answers that lie somewhere, and to those that do not.
 STILL, MOVED = ("mixup", "cutmix", "trivial", "progressive", "tta"), ("mosaic", "quarter")
 EPOCHS = 5  # what a short run should at least see of its pictures

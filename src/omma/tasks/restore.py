@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omma.answers.picture import Picture
@@ -21,21 +20,10 @@ BUDGETS = {"fast": "5min", "balanced": "30min", "best": "60min"}
 EDGE = 1e-3  # of 0–1: from here on Charbonnier's loss grows as the difference does
 
 
-@contextmanager
-def frozen(net: nn.Module) -> Iterator[None]:
-    """A network through which gradients pass and in which none stay."""
-    flags = [p.requires_grad for p in net.parameters()]
-    net.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p, flag in zip(net.parameters(), flags, strict=True):
-            p.requires_grad_(flag)
-
-
 class Restore(Task):
     """`infer` gives {"restored": (B, C, s·h, s·w)}, 0–1, of pictures of any size; see `data/own/given.py` for what is learned from."""
 
+    poses = "pairs"
     answer = Picture
     reads = "picture"
     models = ("span", "unet-restore", "dncnn", "ffdnet", "fsrcnn", "espcn")
@@ -82,7 +70,7 @@ class Restore(Task):
         return recipe
 
     def nets(self, model: nn.Module) -> dict[str, nn.Module]:
-        from omma.parts.critic import Critic
+        from omma.parts.drawing.critic import Critic
 
         players: dict[str, nn.Module] = {"net": model}
         if self.settings["adversarial"] > 0:
@@ -95,7 +83,7 @@ class Restore(Task):
             return
         import torch
 
-        from omma.parts.critic import told_apart
+        from omma.parts.drawing.critic import frozen, told_apart
 
         critic, true, noise = nets["critic"], batch.truth["picture"], batch.truth.get("noise")
         with torch.no_grad():

@@ -34,7 +34,13 @@ class Task:
         settings: keyword values, one per entry of `SETTINGS`; unknown ones are refused by `Recipe`.
     """
 
+    # What goes in: a "picture"; a "style", a picture and those it is to be painted like, which `predict` may name; or a "seed", numbers
+    # of chance and the class that is wanted: then `Batch.pictures` of `infer` are rows of `parts/drawing/seeds.py`, and every verb draws
+    # them instead of reading files.
     asks: ClassVar[str] = "picture"
+    # What a dataset becomes for it, see `data/own/given.py`: its "labels" as they are, "pairs" of a bad picture and a good one, a
+    # picture "itself" as both, "good" ones alone, or pictures that are "themselves" the truth.
+    poses: ClassVar[str] = "labels"
     answer: ClassVar[type[Answer]]
     # name → (default, what it does); read without making a task.
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {}

@@ -1,7 +1,8 @@
-"""What is given of a picture that is to become better, and how good it should become.
+"""What a task asks of pictures that are their own truth: what is given of one that is to become better, and how good it should become.
 
 Where pairs are on disk, a sample's file is the bad picture and its truth the good one. Where good pictures are all there is, each is its
-own truth, and `Dataset.spoil` makes it bad: anew at every step of training, always in the same way where it is measured.
+own truth, and `Dataset.spoil` makes it bad: anew at every step of training, always in the same way where it is measured. What is drawn
+from chance is learned from pictures that are their own truth, and nothing is given of them.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from omma.answers.drawn import Drawn
+from omma.answers.label import Label
 from omma.answers.picture import Picture
 from omma.data.degrade.chain import Chain, parse
 from omma.data.degrade.noise import MEASURED
@@ -25,27 +28,62 @@ from omma.errors import OmmaError
 from omma.words import say
 
 
-def posed(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
-    """A dataset as a task with these settings asks about it; itself for most.
-
-    What `degrade` is asked of makes pictures better: its dataset is one of pairs. What asks which are `good` learns from these alone:
-    its dataset says of every picture whether it is odd.
+def posed(dataset: Dataset, how: str, settings: Mapping[str, Any]) -> Dataset:
+    """A dataset as a task asks about it.
 
     Args:
+        how: `Task.poses`.
         settings: of the task, all of them.
 
     Raises:
-        OmmaError: good pictures are all there is, and nothing says how they become bad; or nothing says which are good.
+        OmmaError: nothing says how good pictures become bad, which are good, or which class each shows, where that is asked.
     """
-    if "good" in settings:
-        return judged(dataset, settings["good"])
-    if "degrade" not in settings or kind_of(dataset) == Picture.kind:
+    return _POSED[how](dataset, settings)
+
+
+def _pairs(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
+    """Bad pictures beside good ones: those on disk, or what `degrade` makes of good ones."""
+    if kind_of(dataset) == Picture.kind:
         return dataset
     if settings["degrade"]:
         return spoilt(dataset, parse(settings["degrade"]))
     if settings.get("learn") == "noisy":
         return replace(spoilt(dataset, Chain(())), notes=[say("restore.noisy")])
     raise OmmaError(say("restore.no_degrade"), dataset.root, say("restore.no_degrade_fix"))
+
+
+def _itself(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
+    """Of each picture the picture is given, and what is to be made of it is measured by it: other labels play no part."""
+    if not settings["style"]:
+        raise OmmaError(say("stylize.no_style"), None, say("stylize.no_style_fix"))
+    notes = [say("stylize.looked_through", encoder=settings["encoder"])]
+    return replace(spoilt(dataset, Chain(())), task="stylize", notes=notes)
+
+
+def _themselves(dataset: Dataset, settings: Mapping[str, Any]) -> Dataset:
+    """Each picture is its own truth, with its class where one class is said of each and `classes` is not "no"."""
+    labels = {sample.truth.label for sample in dataset.samples if isinstance(sample.truth, Label)}
+    whole = bool(labels) and all(isinstance(sample.truth, Label) for sample in dataset.samples)
+    wanted = str(settings.get("classes", "no"))
+    if wanted == "yes" and not (whole and len(labels) > 1):
+        raise OmmaError(say("generate.no_classes"), dataset.root, say("generate.no_classes_fix"))
+    asked = whole and len(labels) > 1 and wanted != "no"
+    samples = []
+    for place, sample in enumerate(dataset.samples):
+        label = sample.truth.label if asked and isinstance(sample.truth, Label) else ""
+        samples.append(replace(sample, truth=Drawn(partial(dataset.picture, place), sample.id, label=label)))
+    names = list(dataset.names) if asked else [Drawn.kind]
+    notes = [say("generate.by_class", count=len(names)) if asked else say("generate.as_one")]
+    return replace(dataset, samples=samples, names=names, task="generate", notes=notes)
+
+
+_POSED: dict[str, Callable[[Dataset, Mapping[str, Any]], Dataset]] = {
+    "labels": lambda dataset, settings: dataset,
+    "pairs": _pairs,
+    "itself": _itself,
+    "good": lambda dataset, settings: judged(dataset, settings["good"]),
+    "themselves": _themselves,
+}
 
 
 def spoilt(dataset: Dataset, chain: Chain) -> Dataset:
