@@ -9,6 +9,7 @@ on 100 pictures is covered 85 % of the time), so s is used on the scale where th
                drawings may have none of the few pictures that carry all of v, and nearly nothing has a logarithm without bound
     below_one  the same for 1 − v
     distance   ECE: chance only adds to it, in the sample as in the drawings, so what the drawings add is taken off first
+    inflated   FID: the same without bound. v · exp(± t s/v); drawings that chance has made larger differ less in their logarithms
     free       v ± t s
 
 with t the quantile of Student's distribution at (units − 1) degrees of freedom. `tests/test_bootstrap.py` holds the coverage to 92–98 %.
@@ -64,7 +65,7 @@ class Measured:
         scores: metric → score.
         parts: metric → name (class or number) → score, for metrics that have parts.
         records: metric → what each picture contributed.
-        draws: how many drawings the intervals rest on.
+        draws: how many drawings the intervals rest on, but for metrics that ask for fewer.
     """
 
     scores: dict[str, Score]
@@ -125,11 +126,12 @@ def measure(
     """`scores`, with the parts of each metric (classes, numbers) and the records they came from.
 
     Args:
-        draws: default 1,000; fewer (at least 200, which know s within 5 %) where pictures × classes make that a matter of minutes.
+        draws: default 1,000; fewer (at least 200, which know s within 5 %) where pictures × classes make that a matter of minutes. A
+            metric has no more than its own `draws`.
     """
     records = {key: metric.records(predictions, truths) for key, metric in metrics.items()}
     if draws is None:
-        most = max((len(metric.names) for metric in metrics.values()), default=1) * max(1, len(predictions))
+        most = max([1, *(len(metric.names) for metric in metrics.values())]) * max(1, len(predictions))
         draws = int(np.clip(WORK // most, FEWEST, DRAWS))
     return _measure(metrics, records, groups, draws, seed, watch or Watch())
 
@@ -145,7 +147,7 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
     once = np.ones((count, 1), np.float32)
     _add(metrics, records, once, whole, parts)
     for weights in drawn(count, groups, draws, seed):
-        _add(metrics, records, weights, whole, parts)
+        _add(metrics, records, weights, whole, parts, done)
         done += weights.shape[1]
         watch.step(say("evaluate.intervals"), done, draws)
     watch.end(say("evaluate.intervals"))
@@ -165,9 +167,12 @@ def _measure(metrics, records, groups, draws: int, seed: int, watch: Watch) -> M
     return result
 
 
-def _add(metrics, records, weights: np.ndarray, whole: dict[str, list], parts: dict[str, list]) -> None:
+def _add(metrics, records, weights: np.ndarray, whole: dict[str, list], parts: dict[str, list], done: int = 0) -> None:
     for key, metric in metrics.items():
-        all_of_it, each = metric.both(records[key], weights)
+        mine = weights if metric.draws is None else weights[:, : max(0, metric.draws - done)]
+        if not mine.shape[1]:
+            continue
+        all_of_it, each = metric.both(records[key], mine)
         whole[key].append(np.asarray(all_of_it, float))
         if each is not None:
             parts[key].append(np.asarray(each, float))
@@ -209,6 +214,13 @@ def _positive(value: float, draws: np.ndarray, t: float, widen: float, carried: 
     return value / factor, value * factor
 
 
+def _inflated(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
+    if value <= 0:
+        return value, value
+    factor = math.exp(min(t * widen * float(draws.std()) / value, 50.0))
+    return value / factor, value * factor
+
+
 def _below_one(value: float, draws: np.ndarray, t: float, widen: float, carried: float) -> tuple[float, float]:
     low, high = _positive(1 - value, 1 - draws, t, widen, carried)
     return 1 - high, 1 - low
@@ -227,7 +239,14 @@ def _free(value: float, draws: np.ndarray, t: float, widen: float, carried: floa
     return value - t * error, value + t * error
 
 
-INTERVALS = {"share": _share, "positive": _positive, "below_one": _below_one, "distance": _distance, "free": _free}
+INTERVALS = {
+    "share": _share,
+    "positive": _positive,
+    "below_one": _below_one,
+    "distance": _distance,
+    "inflated": _inflated,
+    "free": _free,
+}
 
 
 def student(freedom: float, level: float = LEVEL) -> float:
@@ -267,7 +286,7 @@ def compare(metric: Metric, a: Records, b: Records, groups: Sequence[Any] | None
     moved, chance = [], []
     member = np.arange(count) if groups is None else np.unique(np.asarray(groups), return_inverse=True)[1]
     rng = np.random.default_rng([seed, 0x70657266])
-    for weights in drawn(count, groups, draws, seed):
+    for weights in drawn(count, groups, min(draws, metric.draws or draws), seed):
         moved.append(differences(sides(weights), sides(weights, True)))
         swap = rng.integers(0, 2, (int(member.max()) + 1, weights.shape[1])).astype(bool)[member]
         whole = np.ones_like(weights)

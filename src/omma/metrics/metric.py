@@ -76,9 +76,11 @@ class Metric:
     part: ClassVar[str | None] = None  # of a compound answer
     parts_are: ClassVar[Literal["classes", "numbers"]] = "classes"
     # How its interval is built, see `bootstrap`: a share of 0–1, a positive number without bound, a number that cannot pass 1,
-    # a distance that chance makes larger, or a number without bounds.
-    scale: ClassVar[Literal["share", "positive", "below_one", "distance", "free"]] = "share"
+    # a distance that chance makes larger, up to 1 or without bound, or a number without bounds.
+    scale: ClassVar[Literal["share", "positive", "below_one", "distance", "inflated", "free"]] = "share"
     ceiling: ClassVar[float] = math.inf  # what it cannot pass, nor its interval
+    draws: ClassVar[int | None] = None  # how many drawings its interval rests on at most, where each costs much
+    meaning: str = ""  # key of what it means, in the room `metrics`; "" is the name it is known by
 
     def __init__(self, names: Sequence[str]) -> None:
         self.names = list(names)

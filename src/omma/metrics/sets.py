@@ -19,15 +19,20 @@ from omma.metrics.box_f1 import BoxF1
 from omma.metrics.box_precision import BoxPrecision
 from omma.metrics.box_recall import BoxRecall
 from omma.metrics.brier import Brier
+from omma.metrics.content import Content
+from omma.metrics.copied import Copied
 from omma.metrics.d_ece import DEce
 from omma.metrics.dice import Dice
 from omma.metrics.ece import Ece
 from omma.metrics.f1 import F1
+from omma.metrics.fid import Fid
 from omma.metrics.froc import Froc
 from omma.metrics.gain import Gain
 from omma.metrics.hd95 import Hd95
+from omma.metrics.kid import Kid
 from omma.metrics.log_loss import LogLoss
 from omma.metrics.mae import Mae
+from omma.metrics.manifold import Manifold
 from omma.metrics.mean_ap import MeanAp
 from omma.metrics.metric import Metric
 from omma.metrics.miou import Miou
@@ -43,6 +48,7 @@ from omma.metrics.recall import Recall
 from omma.metrics.reconstruction import Reconstruction
 from omma.metrics.roc_auc import RocAuc
 from omma.metrics.ssim import Ssim
+from omma.metrics.style import Paintings, Style
 from omma.metrics.top5 import Top5
 
 AVERAGES = ("macro", "micro", "weighted")
@@ -100,10 +106,23 @@ def restoration(names: Sequence[str], channel: str = "auto", border: int = 0) ->
     return {key: kind(names, channel, border) for key, kind in kinds.items()}
 
 
+def stylization(names: Sequence[str], judge: str, paintings: Paintings) -> dict[str, Metric]:
+    """A picture in the style of another; how far it is from the style decides. `judge` and `paintings` as in `Style`."""
+    return {"style": Style(names, judge, paintings), "content": Content(names, judge)}
+
+
 def reconstruction(names: Sequence[str]) -> dict[str, Metric]:
     """A picture drawn again; how well good ones are decides, since validation may hold no others."""
     told: dict[str, Metric] = {"reconstruction": Reconstruction(names), "anomaly_auroc": AnomalyAuroc(names)}
     return told | {f"anomaly_{of}": AnomalyShare(names, of) for of in ("recall", "precision")}
+
+
+def generation(names: Sequence[str], features: str = "random") -> dict[str, Metric]:
+    """Pictures drawn from chance; KID decides: it is the same number however few there are. `features` as in `BySight`."""
+    apart: dict[str, Metric] = {"kid": Kid(names, features), "fid": Fid(names, features)}
+    covered: dict[str, Metric] = {of: Manifold(names, of, features) for of in ("precision", "recall")}
+    least: dict[str, Metric] = {"kid_real": Kid(names, features, real=True), "fid_real": Fid(names, features, real=True)}
+    return apart | covered | {"copied": Copied(names)} | least
 
 
 def _shown(names: Sequence[str], matcher: Matcher, threshold: float) -> dict[str, Metric]:
