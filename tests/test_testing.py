@@ -15,6 +15,7 @@ from PIL import Image
 from omma import catalog
 from omma.answers import _rle
 from omma.answers.boxes import Boxes
+from omma.answers.drawn import Drawn
 from omma.answers.instances import Instances
 from omma.answers.label import Label
 from omma.answers.labels import Labels
@@ -51,6 +52,14 @@ def outlined() -> list[Instances]:
     return found
 
 
+def true_pictures() -> list[Drawn]:
+    """Noise of three classes."""
+    found = [Drawn.of(np.random.default_rng(i).integers(0, 256, (16, 16, 3), np.uint8)) for i in range(6)]
+    for i, one in enumerate(found):
+        one.label = NAMES[i % 3]
+    return found
+
+
 TRUTHS = {
     "classify": [Label(name) for name in "abcabc"],
     "multilabel": [Labels(tuple(present)) for present in ("a", "ab", "", "c", "bc", "abc")],
@@ -58,11 +67,15 @@ TRUTHS = {
     "detect": [Boxes(64, 48, one.labels, one.boxes) for one in outlined()],
     "instances": outlined(),
     "restore": [Picture.of(np.random.default_rng(i).integers(0, 256, (64, 64, 3), np.uint8)) for i in range(6)],
+    "generate": true_pictures(),
+    "stylize": [Picture.of(np.random.default_rng(i).integers(0, 256, (64, 64, 3), np.uint8)) for i in range(6)],
     "reconstruct": [Rebuilt(odd) for odd in (False, True, False, False, True, False)],
     "regress": [Numbers({"a": i * 1.0, "b": -i * 2.0, "c": 3.0 + i}) for i in range(6)],
 }
 SMALL = [
-    name for name in catalog.names("models") if "/" not in name and name not in ("fast", "resnet56", "resnet110", "resnet44", "resnet32")
+    name
+    for name in catalog.names("models")
+    if "/" not in name and name not in ("fast", "resnet56", "resnet110", "resnet44", "resnet32", "gatys")
 ]
 
 

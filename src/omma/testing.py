@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omma import catalog
+from omma.errors import NotMeaningful
 
 SIDE = 64  # pixels of the frames a task is tried on
+SMALL = 16  # of the pictures that are drawn
 
 if TYPE_CHECKING:
     import torch
@@ -43,15 +45,18 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     torch.manual_seed(0)
     net = build(name, channels=channels, size=size, outputs=outputs, **settings)
     assert set(settings) <= settings_of(name).keys(), "settings_of lists every setting build takes"
-    assert net.gives in ("row", "pixels", "objects", "picture", "frame"), f"gives is {net.gives!r}, which nothing reads"
+    assert net.gives in ("row", "pixels", "objects", "picture", "frame", "drawn"), f"gives is {net.gives!r}, which nothing reads"
     pictures = torch.randn(3, channels, size, size)
     net.prepare(pictures)
+    if net.gives == "drawn":
+        _teaches(net, pictures.sigmoid())
+        pictures = _seeds(net)  # what it reads instead
     net.train()
     truth = _objects(size, outputs)
     answers = net(pictures, truth) if net.gives == "objects" else net(pictures)
     side = size * (settings.get("scale", 1) if getattr(net, "enlarges", False) else 1)
     shapes = {"row": (3, outputs), "pixels": (3, outputs, size, size), "picture": (3, channels, side, side)}
-    shapes["frame"] = 3, channels, size, size
+    shapes["frame"] = shapes["drawn"] = 3, channels, size, size
     _reaches(net, answers, shapes.get(net.gives))
     net.eval()
     with torch.no_grad():
@@ -61,6 +66,9 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
         torch.testing.assert_close(net.pool(maps), features, rtol=1e-4, atol=1e-5, msg="features is not pool(maps)")
         if net.gives == "row":
             torch.testing.assert_close(net.head(features), answers, msg="forward is not head(features)")
+        if net.gives == "drawn":
+            assert ((answers >= 0) & (answers <= 1)).all(), "drawn pictures lie between 0 and 1"
+            torch.testing.assert_close(net.head(maps), answers, msg="forward is not head(maps)")
         if net.gives == "objects":
             _detections(answers, outputs, size)
             _finite(net(pictures, truth))
@@ -79,6 +87,41 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     other.load_state_dict(net.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(other.eval()(pictures), answers, msg="the weights alone do not make the same network")
+
+
+def _seeds(net: Any) -> torch.Tensor:
+    """(3, latent + classes): three draws, each of a class where there are some."""
+    import torch
+
+    from omma.parts.drawing.seeds import seeds
+
+    return torch.from_numpy(seeds(0, 3, net.latent, net.classes))
+
+
+def _teaches(net: Any, pictures: torch.Tensor) -> None:
+    """A generator's critic judges each of (3, C, S, S) pictures, by its class too; without one it learns from the pictures by itself."""
+    import torch
+
+    classes = torch.eye(3, net.classes)
+    if not net.game:
+        _finite(terms := net.lesson(pictures, classes))
+        torch.stack([*terms.values()]).sum().backward()
+    else:
+        from omma.parts.drawing.rivalry import GAMES
+
+        assert net.game in GAMES, f"nobody knows the game {net.game!r}"
+        critic = net.critic()
+        assert critic(pictures, classes).shape == (3,), "a critic gives one number a picture"
+        _finite(terms := GAMES[net.game].of_critic(critic, pictures, pictures.flip(0), classes, 1.0))
+        torch.stack([*terms.values()]).sum().backward()
+        dry = [key for key, p in critic.named_parameters() if p.grad is None]
+        assert not dry, f"no gradient reaches {dry} of the critic"
+        if net.classes:
+            critic.eval()
+            with torch.no_grad():
+                alike = torch.equal(critic(pictures, classes), critic(pictures, classes.roll(1, 0)))
+            assert not alike, "a critic is told the classes and does not look at them"
+    net.zero_grad()
 
 
 def _objects(size: int, outputs: int) -> dict[str, torch.Tensor]:
@@ -100,7 +143,8 @@ def _reaches(net: Any, answers: Any, shape: tuple[int, ...] | None) -> None:
     """What a network says in training has its shape, and reaches every weight."""
     if shape is not None:
         assert answers.shape == shape, f"forward gives {tuple(answers.shape)}, not {shape}"
-        answers.square().sum().backward()
+        if any(p.requires_grad for p in net.parameters()):  # else nothing is learned
+            answers.square().sum().backward()
     else:
         _finite(answers)
         sum(answers.values()).backward()
@@ -164,8 +208,11 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
     for key, value in truth.items():
         assert len(value) == count, f"tensors()[{key!r}] has {len(value)} rows for {count} truths"
     nets = task.nets(_small(task))
-    batch = Batch(torch.randn(count, 3, SIDE, SIDE), truth, torch.arange(count))
+    side = SMALL if task.asks == "seed" else SIDE
+    batch = Batch(torch.randn(count, 3, side, side), truth, torch.arange(count))
     _learns(task, nets, batch)
+    if task.asks == "seed":
+        batch = Batch(torch.eye(count, nets["net"].latent + task.outputs))
     with torch.no_grad():
         tensors = task.infer(nets, batch)
     for key, value in tensors.items():
@@ -180,7 +227,11 @@ def check_task(name: str, names: Sequence[str], truths: Sequence[Answer], **sett
         row = json.loads(json.dumps(answer.json(), allow_nan=False))
         assert task.answer.from_json(row).same(answer), f"JSON does not bring {row} back"
     _measures(task, answers, truths)
-    score = task.score(tensors)
+    try:
+        score = task.score(tensors)
+    except NotMeaningful:
+        assert task.asks == "seed", "whoever looks at a picture can be asked what it looked at"
+        return
     assert score.shape == (count,) and torch.isfinite(score).all(), f"score gives {tuple(score.shape)}, not ({count},)"
 
 
@@ -194,7 +245,7 @@ def _small(task: Any) -> Any:
         return torch.nn.Sequential(torch.nn.AvgPool2d(SIDE // 8), torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
     if task.reads in ("pixels", "picture"):
         return torch.nn.Conv2d(3, 3 if task.reads == "picture" else task.outputs, 3, padding=1)
-    return build(task.models[0], channels=3, size=SIDE, outputs=task.outputs)
+    return build(task.models[0], channels=3, size=SMALL if task.asks == "seed" else SIDE, outputs=task.outputs)
 
 
 def extent(truth: Any) -> tuple[int, int]:

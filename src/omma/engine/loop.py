@@ -46,7 +46,7 @@ class State:
     best_step: int | None = None
     stale: int = 0
     window: dict[str, float] = field(default_factory=dict)
-    counted: int = 0
+    counted: dict[str, int] = field(default_factory=dict)
 
 
 def learn(
@@ -97,7 +97,7 @@ def learn(
         state.step += 1
         for name, value in told.items():
             state.window[name] = state.window.get(name, 0.0) + value
-        state.counted += 1
+            state.counted[name] = state.counted.get(name, 0) + 1  # not every player has a turn in every step
         last = state.step >= course.last
         if state.step % pace.log == 0 or last:
             yield _step_row(state, course, batches, recipe)
@@ -174,8 +174,8 @@ def roll_back(state: State, course: Course, players: Players, keep: Checkpoints,
 
 
 def _step_row(state: State, course: Course, batches: Batches, recipe: Recipe) -> Event:
-    means = {name: value / state.counted for name, value in state.window.items()}
-    state.window, state.counted = {}, 0
+    means = {name: value / state.counted[name] for name, value in state.window.items()}
+    state.window, state.counted = {}, {}
     rate = recipe.get("rate", 1e-3) * course.at(state.step - 1) * 0.5**state.rollbacks
     return {
         "event": "step",

@@ -23,7 +23,7 @@ class Players:
     Args:
         nets: by player; a player without an optimizer takes no turn and is frozen.
         optimizers: by player.
-        averages: the smoothed copies an answer is read from; {} without averaging.
+        averages: the smoothed copies an answer is read from; {} without averaging. A critic has none: it answers nobody.
     """
 
     nets: dict[str, nn.Module]
@@ -34,9 +34,10 @@ class Players:
     def gather(cls, task: Task, net: nn.Module, recipe: Recipe) -> Players:
         """All players of a task around one built model."""
         nets = task.nets(net)
-        optimizers = {who: optim.make(player, recipe) for who, player in nets.items()}
+        learning = {who: player for who, player in nets.items() if any(p.requires_grad for p in player.parameters())}
+        optimizers = {who: optim.make(player, recipe) for who, player in learning.items()}
         decay = recipe.get("ema", 0.0)
-        averages = {who: Average(player, decay) for who, player in nets.items()} if decay > 0 else {}
+        averages = {who: Average(player, decay) for who, player in nets.items() if not who.startswith("critic")} if decay > 0 else {}
         return cls(nets, optimizers, averages)
 
     def judged(self) -> dict[str, nn.Module]:

@@ -1,0 +1,101 @@
+"""What networks that draw pictures from chance have in common."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from omma.errors import OmmaError
+from omma.models.network import Network
+from omma.words import say
+
+SMALLEST, MOST_WIDE, MOST_LATENT = 8, 4096, 4096
+ROOM = 7  # halvings go on until at most so many places are left on a side: 28 pixels become 7, 64 become 4
+WIDER = 8  # times as many channels as at the finest resolution there are at most
+
+
+class Generator(Network):
+    """From seeds (B, latent + classes), see `parts/drawing/seeds.py`, to pictures (B, channels, size, size), 0–1.
+
+    A subclass writes `maps`, from seeds to the last feature maps, and sets `head`, from these to a picture; `game` says how it learns:
+    against a critic, see `parts/drawing/rivalry.py`, or, where it is "", by `lesson` alone.
+
+    Args:
+        latent: numbers of chance a picture is drawn from.
+        classes: how many can be asked for; 0 where pictures have none.
+        channels, size: of the pictures.
+    """
+
+    gives: ClassVar[str] = "drawn"
+    game: ClassVar[str] = ""
+
+    def __init__(self, latent: int, classes: int, channels: int, size: int) -> None:
+        super().__init__()
+        self.latent, self.classes, self.channels, self.size = latent, classes, channels, size
+
+    def pool(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps.mean((2, 3))
+
+    def forward(self, seeds: torch.Tensor) -> torch.Tensor:
+        """(B, latent + classes) → (B, channels, size, size), 0–1."""
+        return self.head(self.maps(seeds))
+
+    def critic(self) -> nn.Module:
+        """A new network that judges pictures: (pictures (B, C, S, S), classes (B, K)) → (B,) how true each looks."""
+        raise NotImplementedError
+
+    def lesson(self, pictures: torch.Tensor, classes: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Named losses by which it learns without a critic, from true pictures (B, C, S, S), 0–1, and their classes (B, K)."""
+        raise NotImplementedError
+
+
+class Within(nn.Module):
+    """(B, C, h, w), any numbers → (B, C, size, size), 0–1: the upper left corner, squeezed by a sigmoid."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps[:, :, : self.size, : self.size].float().sigmoid()
+
+
+def entered(pictures: torch.Tensor, side: int) -> torch.Tensor:
+    """(B, C, S, S), 0–1 → (B, C, side, side), -1–1, as a critic reads them: grey is added at the right and at the bottom."""
+    more = side - pictures.shape[3]
+    pictures = 2 * pictures - 1
+    return F.pad(pictures, (0, more, 0, more)) if more else pictures
+
+
+def halvings(size: int) -> tuple[int, int]:
+    """(places on a side at the coarsest, how many doublings lead from there to `size` or a little more), one doubling at least."""
+    times = 1
+    while -(-size // 2**times) > ROOM:
+        times += 1
+    return -(-size // 2**times), times
+
+
+def widened(width: int, levels: int, most: int = WIDER) -> tuple[int, ...]:
+    """Channels at so many resolutions, fine to coarse: twice as many at each, up to `most` times `width`."""
+    return tuple(width * min(2**place, most) for place in range(levels))
+
+
+@torch.no_grad()
+def heard(layer: nn.Linear, latent: int) -> None:
+    """Lets a class, one number of a seed that is 1, count as much at first as all the numbers of chance together."""
+    layer.weight[:, latent:] *= latent**0.5
+
+
+def sound(size: int, width: int, latent: int = 1) -> None:
+    """Refuse what makes no generator.
+
+    Raises:
+        OmmaError: pictures are too small, or `width` or `latent` is out of range.
+    """
+    if size < SMALLEST:
+        raise OmmaError(say("models.too_small", size=size, smallest=SMALLEST))
+    if not 1 <= width <= MOST_WIDE or not 1 <= latent <= MOST_LATENT:
+        raise OmmaError(say("models.generator", width=width, latent=latent))
