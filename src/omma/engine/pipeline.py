@@ -30,12 +30,14 @@ class Pipeline(nn.Module):
         self.nets = nn.ModuleDict(nets)
 
     def infer(self, frames: torch.Tensor) -> dict[str, torch.Tensor]:
-        """(N, S, S, C) uint8 → tensors of `Task.infer`, the mean over the views of test time."""
-        return self.look(self.views.finish(frames))
+        """(N, S, S, C) uint8, or rows of seeds → tensors of `Task.infer`, the mean over the views of test time."""
+        return self.look(frames if self.task.asks == "seed" else self.views.finish(frames))
 
     def look(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        """The same from (N, C, S, S) normalised pictures."""
+        """The same from (N, C, S, S) normalised pictures; seeds are looked at once."""
         nets = dict(self.nets.items())
+        if self.task.asks == "seed":
+            return self.task.infer(nets, Batch(pictures))
         copies = [self.task.infer(nets, Batch(copy)) for copy in self.views.copies(pictures)]
         if len(copies) == 1:
             return copies[0]

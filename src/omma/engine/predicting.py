@@ -15,8 +15,8 @@ from omma.data.own.given import given
 from omma.data.sample import Dataset, Refused
 from omma.data.sources import home
 from omma.data.spatial.cut import by_picture, in_windows
+from omma.engine.painting.tiles import painted, remembers
 from omma.engine.pipeline import Pipeline
-from omma.engine.tiles import painted
 from omma.engine.told import Teller, spots
 from omma.errors import DataError
 from omma.metrics.metric import Metric
@@ -94,7 +94,11 @@ def answered(
 def _restored(pipeline: Pipeline, dataset: Dataset, watch: Watch, ask: Callable[[np.ndarray], dict[str, Any]] | None) -> Answered:
     """The same for pictures at their own size, part by part."""
     device = next((tensor.device for tensor in pipeline.parameters()), torch.device("cpu"))
-    ask = ask or (lambda part: pipeline(torch.from_numpy(part).to(device)))
+    net = dict(pipeline.nets.items()).get("net")
+
+    def torchs(part: np.ndarray) -> dict[str, Any]:
+        return pipeline(torch.from_numpy(part).to(device))
+
     said: list[Answer] = []
     places: list[int] = []
     refused: list[Refused] = []
@@ -105,7 +109,8 @@ def _restored(pipeline: Pipeline, dataset: Dataset, watch: Watch, ask: Callable[
             except DataError as error:
                 refused.append(Refused(str(sample.path or sample.id), error.what))
                 continue
-            said.append(painted(ask, pipeline.task, pipeline.views, picture))
+            asked = torchs if ask is None or remembers(net, picture) else ask  # a graph cannot be shown the whole first
+            said.append(painted(asked, pipeline.task, pipeline.views, picture, net=net))
             places.append(place)
     if not places:
         raise DataError(say("views.all_refused", count=len(dataset), first=f"{refused[0].where}: {refused[0].reason}"), dataset.root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,18 @@ import torch
 
 from omma import catalog
 from omma.data.views import as_own
+from omma.engine.painting.tiles import remembering
 from omma.explainers.attribution import WIDEST, blurred
 from omma.explainers.explainer import Question
 from omma.explainers.receipt import Receipt, receipt
+from omma.models._styled import meaningful
 from omma.tasks.task import Batch
 
 if TYPE_CHECKING:
     from omma.answers.answer import Answer
     from omma.answers.placed import Corners
     from omma.bundle import Bundle
+    from omma.engine.pipeline import Pipeline
 
 SIDE = 16  # pixels of the place that is asked about where nobody names one
 LEAST, MOST = 32, 96  # pixels around it that are looked at
@@ -50,6 +54,7 @@ def made_from(opened: Bundle, original: np.ndarray, method: str, at: Corners | N
     Args:
         at: corners in the picture; where it has most to see, when open.
     """
+    meaningful(opened.net, "explain")
     frame = as_own(original, opened.views.channels)
     height, width = frame.shape[:2]
     at = busiest(frame) if at is None else at
@@ -59,19 +64,27 @@ def made_from(opened: Bundle, original: np.ndarray, method: str, at: Corners | N
     pipeline = opened.pipeline()
     device = next(pipeline.parameters()).device
     part = torch.from_numpy(np.ascontiguousarray(frame[None, top:bottom, left:right])).to(device)
+    inside = torch.tensor([at[0] - left, at[1] - top, min(at[2], width) - left, min(at[3], height) - top], device=device)
+    whole = remembering(opened.net, frame) if hasattr(opened.net, "steady") else nullcontext()
+    with whole:
+        answer, heat, proof = _asked(opened, pipeline, part, method, inside)
+    full = np.zeros((height, width), np.float32)
+    full[top:bottom, left:right] = heat
+    return answer, at, full, proof
+
+
+def _asked(opened: Bundle, pipeline: Pipeline, part: torch.Tensor, method: str, inside: torch.Tensor) -> tuple[Answer, np.ndarray, Receipt]:
+    """(answer, heat (h, w), receipt) of a part (1, h, w, C), about a place inside it."""
     with torch.no_grad():
         (answer,) = opened.task.decode(pipeline(part))
     pictures = opened.views.finish(part)
-    inside = torch.tensor([at[0] - left, at[1] - top, min(at[2], width) - left, min(at[3], height) - top], device=device)
     nets = dict(opened.nets)
     heat = catalog.find("explainers", method)(Question(opened.task, nets, opened.names[0], inside), pictures).detach()
     likeness = Likeness(opened.task, nets, opened.names[0], inside)
     with torch.no_grad():
         likeness = Likeness(opened.task, nets, opened.names[0], inside, likeness.of(pictures))
     proof = receipt(likeness, pictures, heat, blank=blurred(pictures, WIDEST))
-    full = np.zeros((height, width), np.float32)
-    full[top:bottom, left:right] = heat[0].cpu().numpy()
-    return answer, at, full, proof
+    return answer, heat[0].cpu().numpy(), proof
 
 
 def busiest(frame: np.ndarray) -> Corners:

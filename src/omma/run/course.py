@@ -30,8 +30,9 @@ from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run import advice, finish
 from omma.run.folder import Facts, RunFolder
+from omma.run.health import Health
 from omma.run.outcome import Outcome
-from omma.run.prepare import Ready, decide, ready, validator
+from omma.run.prepare import PICTURES, Ready, decide, ready, validator
 from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
@@ -114,7 +115,8 @@ def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict
     look = val * cost.answer
     recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look else 1)
     whole = made.batches.heavier  # what is judged in the end may be larger than what was looked at on the way
-    judging = ((val + test) * copies * whole + min(2000, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
+    again = PICTURES if made.views.fit == "own" else 2000  # of those it learned from
+    judging = ((val + test) * copies * whole + min(again, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
     deadline = end - judging - RESERVE * left
     total = max(1, int((deadline - time.monotonic() - recipe.get("evals", 10) * look) / cost.step))
     total, deadline = scene.machine.agree((total, deadline))
@@ -137,7 +139,7 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
         raise OmmaError(say("train.world", before=facts.world, now=machine.world), path, say("train.world_fix", before=facts.world))
     kind = catalog.find("tasks", recipe.task or "")
     asked = kind([], **recipe.task_settings).settings
-    dataset = posed(open_data(facts.where, facts.format, watch, kind.answer.kind), asked)
+    dataset = posed(open_data(facts.where, facts.format, watch, kind.answer.kind), kind.poses, asked)
     dataset = run.put_split(told(dataset, facts.where, watch))
     dataset.how_split = facts.how_split
     for what, before, now in (
@@ -178,7 +180,7 @@ def follow(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: fl
     """Run the loop, writing and telling its events; returns the last step and whether it was stopped before the end."""
     machine, watch = scene.machine, scene.watch
     curves = _tensorboard(run) if made.recipe.tensorboard and machine.is_first else None
-    step, halted = 0, False
+    step, halted, health = 0, False, Health()
     with stopping() as stop:
         events = learn(
             made.task, made.players, made.batches, made.recipe, machine, run.keep, made.validate, facts.total,
@@ -189,6 +191,10 @@ def follow(run: RunFolder, made: Ready, facts: Facts, scene: Scene, deadline: fl
             if machine.is_first:
                 run.log(event | {"seconds": round(time.monotonic() - scene.began, 2)})
                 tell(watch, event, facts.total)
+                for text in health.hear(event):
+                    notice = {"event": "notice", "step": step, "text": text}
+                    run.log(notice)
+                    tell(watch, notice, facts.total)
                 if event["event"] == "eval":
                     run.show(event["step"], getattr(made.validate, "shown", []))
                 if curves:

@@ -125,6 +125,8 @@ def _whole(made: Ready) -> torch.nn.Module:
 
 def train_score(made: Ready, most: int = 2000) -> tuple[float, dict[str, float]] | None:
     """The judged networks on a part of what they learned from, not varied: for the verdict on over- and underfitting."""
+    if getattr(made.net, "optimises", False):  # minutes a picture: `evaluate` does that when asked
+        return None
     score = validator(made.task, made.batches, made.views, "train", most)
     return score(made.players.nets) if score else None
 
@@ -134,13 +136,15 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     bundle = pack(run, made, facts, machine)
     parts = made.dataset.counts()
     part = "test" if parts.get("test") else "val" if parts.get("val") else ""
+    slow = getattr(made.net, "optimises", False)
+    part = "" if slow else part
     notes = bundle.card["notes"]
     if part != "test":
-        notes.append(say("train.no_test") if part else say("train.no_score"))
+        notes.append(say("train.no_test") if part else say("stylize.not_scored" if slow else "train.no_score"))
     evaluation = None
     if part and machine.is_first:
         watch.step(say("train.scoring"), 0)
-        evaluation = evaluate_bundle(bundle, made.dataset.part(part), part, watch, data=facts.where)
+        evaluation = evaluate_bundle(bundle, made.dataset.part(part), part, watch, data=facts.where, learned=made.dataset.part("train"))
         scores = evaluation.scores
         bundle.card["scores"] = {"split": part, "metrics": {name: score.json() for name, score in scores.items()}}
         watch.end(say("train.scoring"))

@@ -25,8 +25,8 @@ from omma.data.spatial.cut import by_picture, in_windows
 from omma.data.views import Views
 from omma.engine.loop import Validate
 from omma.engine.machine import Machine
+from omma.engine.painting.tiles import painted
 from omma.engine.pipeline import Pipeline
-from omma.engine.tiles import painted
 from omma.engine.told import Teller, is_placed, spots
 from omma.engine.turn import Players
 from omma.errors import DataError, OmmaError
@@ -38,6 +38,7 @@ from omma.progress import Watch
 from omma.recipe import Recipe
 from omma.run.advice import takes
 from omma.run.balance import class_weights
+from omma.run.drawing import drawing
 from omma.run.folder import Facts
 from omma.tasks.task import Batch, Task
 from omma.words import say
@@ -113,6 +114,8 @@ def ready(
     if start is not None:
         continue_from(net, task, start)
     net.origin = dict(kept.origin) if kept else net.origin
+    if kept is None and hasattr(task, "furnish"):  # what a network keeps of its task's settings (styles) lies in its checkpoints later
+        task.furnish(net)
     views = Views.from_json(kept.views) if kept and kept.views else views_for(recipe, fingerprint, net, start)
     if views.fit == "windows" and not is_placed(task):
         raise OmmaError(say("train.windows", task=recipe.task))
@@ -135,7 +138,8 @@ def ready(
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
-    return Ready(task, recipe, dataset, views, net, players, batches, validator(task, batches, views))
+    watched = None if getattr(net, "optimises", False) else validator(task, batches, views)
+    return Ready(task, recipe, dataset, views, net, players, batches, watched)
 
 
 def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine) -> Batches:
@@ -161,7 +165,7 @@ def views_for(recipe: Recipe, fingerprint: Fingerprint, net: Network, start: bun
         views = replace(start.views, fit=recipe.get("fit", start.views.fit), tta=recipe.get("tta", start.views.tta))
         return windowed(views, recipe, net)
     mean, std = net.origin.get("mean"), net.origin.get("std")
-    if net.gives == "frame":  # what it draws is what it reads
+    if net.gives in ("frame", "drawn"):  # what it draws is what it reads
         mean, std = [0.0] * recipe.channels, [1.0] * recipe.channels
     if mean is None:
         mean, std = fingerprint.mean, fingerprint.std
@@ -178,8 +182,9 @@ def windowed(views: Views, recipe: Recipe, net: Network) -> Views:
     Pictures at their own size are read in parts that overlap by as far as the network looks.
     """
     if views.fit == "own":
-        far = reach(net, recipe.get("channels", 3))
-        return replace(views, overlap=UNKNOWN if far is None else far, whole=far is None)
+        steady = hasattr(net, "still")  # looks at all of a picture, and can remember what it saw there
+        far = reach(net.still() if steady else net, recipe.get("channels", 3))  # type: ignore[operator]
+        return replace(views, overlap=UNKNOWN if far is None else far, whole=steady or far is None)
     if views.fit != "windows":
         return replace(views, overlap=0, whole=False)
     return replace(views, overlap=min(recipe.get("overlap", views.size // 4), views.size // 2), whole=net.gives == "objects")
@@ -252,6 +257,8 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
     """
     if isinstance(batches, Crops):
         return _restoring(task, batches, split, most)
+    if task.asks == "seed":
+        return drawing(task, batches, views, split, most)
     pictures = by_picture(batches.dataset, batches.frames.part(split))
     some = list(pictures)
     if most is not None and len(some) > most:

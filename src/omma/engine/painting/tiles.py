@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,6 +20,7 @@ from omma.tasks.task import Task
 
 TILE = 512  # pixels on a side of what is kept of one part
 IN_MEMORY = 64 << 20  # bytes of one answer: an evaluation holds hundreds
+THUMBNAIL = 512  # pixels on the longer side of what a network is shown of a picture as a whole
 GRID = 32  # pixels: parts begin where a network that halves its maps five times sees the same phase
 
 # One part, (1, h, w, C) uint8 or float32 of 0–255 → operated tensors.
@@ -55,14 +56,35 @@ def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return np.zeros(shape, dtype)
 
 
-def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int = TILE) -> Picture:
+def remembers(net: Any, picture: np.ndarray) -> bool:
+    """Whether a network is shown a picture (H, W, C) reduced before its parts: one that looks at all of it, and it is large."""
+    return hasattr(net, "steady") and not net.at_once and max(picture.shape[:2]) > THUMBNAIL
+
+
+def remembering(net: Any, picture: np.ndarray) -> AbstractContextManager[None]:
+    """Within, a network that looks at all of a picture says of each part what it says of the whole (Chen et al. 2022)."""
+    planes = torch.from_numpy(np.ascontiguousarray(picture, np.float32)).permute(2, 0, 1)[None] / 255
+    share = min(1.0, THUMBNAIL / max(picture.shape[:2]))
+    sides = [max(1, round(length * share)) for length in picture.shape[:2]]
+    small = torch.nn.functional.interpolate(planes, sides, mode="bilinear", antialias=True, align_corners=False)
+    device = next(net.buffers()).device
+    return net.steady(small.expand(-1, max(small.shape[1], net.channels), -1, -1).to(device))
+
+
+def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int = TILE, net: Any = None) -> Picture:
     """The answer to one picture.
 
     Args:
         ask: computes a part.
         picture: (H, W, C) uint8, or float32 of 0–255; the answer is as deep: 8 bits, or 16.
         tile: side of what is kept of a part, pixels.
+        net: what computes, where `ask` goes to a network of torch.
     """
+    with remembering(net, picture) if remembers(net, picture) else nullcontext():
+        return _painted(ask, task, views, picture, max(picture.shape[:2]) if getattr(net, "at_once", False) else tile)
+
+
+def _painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int) -> Picture:
     bits = 8 if picture.dtype == np.uint8 else 16
     height, width = picture.shape[:2]
     canvas: np.ndarray | None = None
