@@ -76,12 +76,12 @@ def test_parameters_become_flags(verb, capsys):
 
 
 def test_several_words_and_a_required_flag(verb, capsys):
-    def fake(bundle: str, *paths: str, data: str):
-        return Answer(bundle=bundle, paths=paths, data=data)
+    def fake(bundle: str, *words: str, data: str):
+        return Answer(bundle=bundle, words=words, data=data)
 
     verb(fake)
     assert run("fake", "b", "p", "q", "--data", "d") == 0
-    assert "paths: ('p', 'q')" in capsys.readouterr().out
+    assert "words: ('p', 'q')" in capsys.readouterr().out
     assert run("fake", "b", "p") == 2
     assert "--data is missing" in capsys.readouterr().err
     assert run("fake", "b", "--data", "d") == 2

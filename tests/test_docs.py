@@ -28,7 +28,9 @@ SMALL = {
     "instances": ["size=64", "model=star", "widths=8-16-32", "most=20"],
     "segment": ["size=64", "model=unet-small"],
     "restore": ["size=16", "model=span", "width=8", "depth=3"],
+    "stylize": ["size=16"],
     "reconstruct": ["size=32", "model=autoencoder-dense"],
+    "generate": ["size=16", "model=dcgan", "width=8"],
     "": ["size=32", "model=resnet20"],
 }
 BUDGET = re.compile(r'--budget ("[^"]*"|\S+)')
@@ -96,7 +98,7 @@ def test_commands_have_the_flags_they_say(path):
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
-    """A folder like the one the pages speak of: photos/, new-pictures/; the source `shapes` draws a tenth of its pictures."""
+    """A folder like the one the pages speak of: photos/, new-pictures/, painting.jpg; the source `shapes` draws a tenth of its pictures."""
     monkeypatch.setattr(shapes, "PARTS", {part: count // 10 for part, count in shapes.PARTS.items()})
     draw = np.random.default_rng(0)
     monkeypatch.chdir(tmp_path)
@@ -105,6 +107,7 @@ def desk(tmp_path, monkeypatch):
         for i in range(1, count + 1):
             pixels = draw.integers(0, 90, (24, 24, 3)) + (140 if "cat" in where else 0) * np.array([1, 0, 0])
             Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / where / f"{i}.jpg", quality=95)
+    Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "painting.jpg")
     return tmp_path
 
 

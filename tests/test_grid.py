@@ -168,9 +168,35 @@ def reconstruct(folder: Path, draw: np.random.Generator) -> Path:
     return folder
 
 
+def generate(folder: Path, draw: np.random.Generator) -> Path:
+    """As `classify`, of two classes."""
+    for i in range(COUNT):
+        name = ("red", "亮")[i % 2]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture(draw, *((1, 0), (0, 1))[i % 2])).save(folder / name / f"{i:03}.png")
+    return folder
+
+
+def stylize(folder: Path, draw: np.random.Generator) -> Path:
+    """Smooth scenes of several sizes, and beside their folder stripes to paint like."""
+    for i in range(COUNT):
+        name = ("近", "far")[i % 2]
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        y, x = np.mgrid[: 40 + 4 * (i % 3), : 56 - 8 * (i % 2)] / 12
+        waves = draw.uniform(0.5, 1.5, (3, 2))
+        Image.fromarray(np.stack([128 + 90 * np.sin(a * x + i) * np.cos(b * y) for a, b in waves], 2).astype(np.uint8)).save(
+            folder / name / f"{i:03}.png"
+        )
+    y, x = np.mgrid[:48, :48]
+    Image.fromarray(np.where(((x + y) // 5 % 2)[..., None] == 0, (230, 180, 30), (20, 40, 120)).astype(np.uint8)).save(
+        folder.parent / "画.png"
+    )
+    return folder
+
+
 DATA = {
     "classify": classify, "multilabel": multilabel, "regress": regress, "segment": segment, "detect": detect, "instances": instances,
-    "restore": restore, "reconstruct": reconstruct,
+    "restore": restore, "reconstruct": reconstruct, "generate": generate, "stylize": stylize,
 }  # fmt: skip
 PLAIN = ["batch=32", "optimizer=adam", "rate=0.003", "flip=no"]
 # Where things are: frames of 64 pixels, networks as narrow as they come.
@@ -179,9 +205,12 @@ SETTINGS = {
     "detect": ["model=anchor-free-small", "batch=8", "rate=0.004", "mosaic=0", "size=64", "most=20"],
     "instances": ["model=star", "widths=8-16-32", "batch=8", "size=64", "most=20"],
     "reconstruct": ["model=autoencoder", "task=reconstruct", "widths=16-32", "latent=8", "batch=32", "rate=0.02"],
+    "generate": ["model=dcgan", "task=generate", "width=16", "latent=16", "batch=32", "rate=0.004", "ema=0.9"],
+    "stylize": ["model=johnson", "task=stylize", "width=4", "blocks=1", "batch=8", "size=32", "rate=0.01", "painting=48"],
     "restore": ["model=dncnn", "depth=4", "width=16", "batch=8", "size=24", "rate=0.01"],
 }
 PLACED = {"segment", "detect", "instances"}
+PICTURED = {"restore", "stylize"}  # a picture is answered by a picture
 
 
 class World:
@@ -194,6 +223,7 @@ class World:
 
     def train(self, out: str, watch: Watch | None = None) -> Any:
         own = SETTINGS.get(self.task, [f"model={MODEL}", *PLAIN])
+        own = [*own, f"style={self.folder.parent / '画.png'}"] if self.task == "stylize" else own
         settings = [*own, f"budget={STEPS} steps", "evals=3", "checkpoint=10"]
         return omma.train(self.data, *settings, out=str(self.home / out), device="cpu", watch=watch or Watch())
 
@@ -212,8 +242,10 @@ class World:
         return str(self.folder / {"segment": "images", "restore": "input", "reconstruct": "good"}.get(self.task, ""))
 
     def ask(self, run: str, *pictures: str, out: str = "out") -> list[Any]:
-        """Rows of `predict`; an answer that is a picture needs a place to lie."""
-        place = {"out": str(self.home / f"{out}-{self.task}")} if self.task == "restore" else {}
+        """Rows of `predict`; an answer that is a picture needs a place to lie. What draws is asked for as many as there are."""
+        place = {"out": str(self.home / f"{out}-{self.task}")} if self.task in PICTURED | {"generate"} else {}
+        if self.task == "generate":
+            return list(omma.predict(run, count=len(pictures), seed=7, device="cpu", **place))
         return list(omma.predict(run, *pictures, device="cpu", **place))
 
     @property
@@ -300,16 +332,19 @@ def constant(task: Any, truths: list[Any], seen: list[Any]) -> Any:
 
 def train(world: World) -> None:
     """Better than the best constant answer, with an interval that leaves it out."""
+    from omma.data.own.given import posed
     from omma.formats.format import open_data
 
     trained = world.trained
     first, score = next(iter(trained.scores.items()))
+    task = trained.open().task
     dataset = open_data(world.data)
+    if world.task == "stylize":  # on disk there are pictures; what is asked of them is the task's
+        dataset = posed(dataset, task.poses, task.settings)
     with (trained.run / "split.csv").open(encoding="utf-8") as file:
         parts = {row["id"]: row["split"] for row in csv.DictReader(file)}
     held = [s.truth for s in dataset.samples if parts[s.id] == trained.split]
     seen = [s.truth for s in dataset.samples if parts[s.id] == "train"]
-    task = trained.open().task
     metric = task.metrics()[first]
     if world.task == "reconstruct":  # its truths hold no picture: the mean of those it learned from
         good = {
@@ -317,11 +352,29 @@ def train(world: World) -> None:
         }
         mean = np.mean([dataset.picture(i) / 255 for i in good["train"]], 0)
         value = np.mean([np.square(dataset.picture(i) / 255 - mean).mean() for i in good[trained.split]])
+    elif world.task == "generate":
+        value = _all_alike(trained.open(), dataset, parts, trained.split)
     else:
         value = metric.summary(metric.records(constant(task, held, seen), held), np.ones(len(held)))
     assert score["n"] == len(held) > 0
     assert score["low"] > value if metric.better == "higher" else score["high"] < value, (first, score, value)
     assert {"recipe.toml", "recipe.json", "events.jsonl", "split.csv", "bundle", "report.html"} <= {p.name for p in trained.run.iterdir()}
+
+
+def _all_alike(bundle: Any, dataset: Any, parts: dict[str, str], held: str) -> float:
+    """The first metric of a model that always draws the mean of what it learned from."""
+    import torch
+
+    from omma.report.drawings import look, pixels_of
+
+    frames = {part: [dataset.picture(i) for i, s in enumerate(dataset.samples) if parts[s.id] == part] for part in ("train", held)}
+    true = torch.from_numpy(np.stack(frames[held]))
+    mean = torch.from_numpy(np.stack(frames["train"])).float().mean(0).byte().expand_as(true)
+    sides = [[pixels_of(one) for one in side] for side in (mean, true)]
+    for pictures, side in zip(sides, (mean, true), strict=True):
+        look(pictures, side, "random")
+    metric = next(iter(bundle.task.metrics().values()))
+    return metric.summary(metric.records(*sides), np.ones(len(true)))
 
 
 class Stopper(Watch):
@@ -364,7 +417,13 @@ def evaluate(world: World) -> None:
 
 
 def predict(world: World) -> None:
-    """One answer a picture, which JSON brings back; a torn file is named and the rest goes on."""
+    """One answer a picture, which JSON brings back; a torn file is named and the rest goes on. What draws draws the same again."""
+    if world.task == "generate":
+        rows, again = (world.ask(world.run, *"abc", out=out) for out in ("once", "again"))
+        assert [row["place"] for row in rows] == [0, 1, 2] and {row["label"] for row in rows} <= {"red", "亮"}
+        pixels = [[np.asarray(Image.open(row["file"])) for row in some] for some in (rows, again)]
+        assert all((a == b).all() and a.shape == (SIDE, SIDE, 3) for a, b in zip(*pixels, strict=True))
+        return
     torn = world.home / f"torn-{world.task}.png"
     torn.write_bytes(Path(world.some).read_bytes()[:60])
     asked = [world.pictures, str(torn)]
@@ -395,7 +454,7 @@ def compress(world: World) -> None:
     out = world.home / f"small-{world.task}"
     try:
         # Every way for one task that looks at a picture as a whole and one that looks at pixels; for the others one way each.
-        several = ("detect", "instances", "regress", "restore", "reconstruct")
+        several = ("detect", "instances", "regress", "restore", "reconstruct", "generate", "stylize")
         method = {**dict.fromkeys(several, "int8"), "multilabel": "prune"}.get(world.task)
         result = omma.compress(world.run, data=world.data, max_drop=5.0, out=str(out), method=method, budget="20 steps", device="cpu")
     except Refused as why:  # on tiny networks a copy is seldom faster: then nothing may be written
@@ -424,11 +483,19 @@ def export(world: World) -> None:
     out = world.home / f"{world.task}.onnx"
     omma.export(world.run, to="onnx", data=world.data, out=str(out))
     session = onnxruntime.InferenceSession(str(out), providers=["CPUExecutionProvider"])
+    if world.task == "generate":
+        from omma.engine.painting.drawing import rows_of
+
+        bundle, (row,) = world.trained.open(), world.ask(world.run, "one", out="one")
+        counts = bundle.card["fingerprint"]["class_counts"]["train"]
+        (made,) = session.run(None, {"seed": rows_of(bundle.task, bundle.net, 7, 1, counts=counts)})
+        assert bundle.task.answer.of(made[0]).in_depth(8).same(bundle.task.answer.from_json(row))
+        return
     pixels = np.asarray(Image.open(world.some).convert("RGB"))[None]
     outputs = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"picture": pixels}), strict=True))
     (row,) = world.ask(world.run, world.some, out="one")
     bundle = world.trained.open()
-    if world.task == "restore":
+    if world.task in PICTURED:
         assert bundle.task.answer.of(outputs["restored"][0]).in_depth(8).same(bundle.task.answer.from_json(row))
     elif world.task in PLACED:
         import torch
@@ -459,11 +526,19 @@ def serve(world: World) -> None:
     try:
         guard = verb.guarded(service, "127.0.0.1", 8000, None)
         with TestClient(guard, base_url="http://127.0.0.1:8000") as client:
+            if world.task == "generate":
+                (row,) = world.ask(world.run, "one", out="served")
+                answer = client.post("/predict", json={"seed": 7, "class": row["label"]})
+                assert answer.headers["content-type"] == "image/png"
+                made = Image.open(io.BytesIO(answer.content))
+                assert np.abs(np.asarray(made).astype(int) - np.asarray(Image.open(row["file"]))).max() <= 1
+                assert client.post("/predict", json={"seed": "seven"}).status_code == 422
+                return
             answer = client.post("/predict", content=Path(world.some).read_bytes())
             assert answer.status_code == 200, answer.text
             (row,) = world.ask(world.run, world.some, out="served")
             got = world.trained.open().task.answer
-            if world.task == "restore":
+            if world.task in PICTURED:
                 assert answer.headers["content-type"] == "image/png" and answer.content == Path(row["file"]).read_bytes()
             else:
                 assert got.from_json(answer.json()).same(got.from_json(row))

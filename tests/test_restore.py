@@ -20,7 +20,7 @@ from omma.data.own.dress import dressed
 from omma.data.own.given import given, posed, spoilt
 from omma.data.own.originals import Originals
 from omma.data.views import Views, as_own
-from omma.engine.tiles import painted, parts
+from omma.engine.painting.tiles import painted, parts
 from omma.errors import OmmaError
 from omma.explainers.places import busiest
 from omma.formats.format import open_data
@@ -68,7 +68,7 @@ def bundle_of(model: str, channels: int, degrade: str, **settings) -> Bundle:
 def test_good_pictures_need_a_word_about_what_is_to_be_undone(folder):
     with pytest.raises(OmmaError, match="degrade"):
         omma.train(str(folder), task="restore", budget="1 step")
-    assert posed(open_data(folder), {"loss": "mse"}).task is None  # other tasks are not asked
+    assert posed(open_data(folder), "labels", {"loss": "mse"}).task is None  # other tasks are not asked
 
 
 def test_frames_may_not_change_the_size(folder):
@@ -77,7 +77,7 @@ def test_frames_may_not_change_the_size(folder):
 
 
 def test_what_is_measured_does_not_depend_on_order_or_company(folder):
-    whole = posed(open_data(folder), {"degrade": "noise:25"})
+    whole = posed(open_data(folder), "pairs", {"degrade": "noise:25"})
     some = replace(whole, samples=whole.samples[::-1]).choose([0, 2])
     for place, sample in enumerate(some.samples):
         there = [one.id for one in whole.samples].index(sample.id)
@@ -97,7 +97,7 @@ def test_labels_play_no_part(tmp_path):
     for name in ("cat", "dog"):
         (tmp_path / name).mkdir()
         Image.fromarray(photograph(20, 20)).save(tmp_path / name / "1.png")
-    data = posed(open_data(tmp_path), {"degrade": "jpeg:20"})
+    data = posed(open_data(tmp_path), "pairs", {"degrade": "jpeg:20"})
     assert data.names == ["picture"] and data.task == "restore" and all(isinstance(s.truth, Picture) for s in data.samples)
 
 
@@ -119,7 +119,7 @@ def test_pictures_enter_as_deep_as_they_are(pixels, wanted):
 
 
 def crops(folder: Path, degrade: str, channels: int = 3, **settings) -> Crops:
-    data = posed(open_data(folder), {"degrade": degrade})
+    data = posed(open_data(folder), "pairs", {"degrade": degrade})
     data = replace(data, samples=[replace(sample, split="train") for sample in data.samples])
     views = Views(16, channels, "own", (0.0,), (1.0,))
     recipe = Recipe(batch=4, seed=3, flip=True, quarter=True, **settings)
@@ -194,7 +194,7 @@ def test_parts_make_the_whole(model, degrade, settings):
 
 @pytest.mark.parametrize("room", [True, False])
 def test_a_large_answer_lies_on_disk_where_there_is_room(room, monkeypatch):
-    from omma.engine import tiles
+    from omma.engine.painting import tiles
 
     def full(*_):
         raise OSError(28, "no space left")
@@ -264,7 +264,7 @@ class Same(torch.nn.Module):
 def test_a_network_that_does_nothing_has_no_gain(folder):
     task = Restore(["picture"], degrade="noise:25")
     bundle = Bundle(task, {"net": Same()}, Views(32, 3, "own", (0.0,), (1.0,)), {}, {"model": "none"})
-    found = evaluate_bundle(bundle, posed(open_data(folder), task.settings), "all")
+    found = evaluate_bundle(bundle, posed(open_data(folder), task.poses, task.settings), "all")
     # As in the literature, noise is not cut where it leaves 0–255; an answer is.
     assert found.scores["psnr"].value - found.scores["gain"].value == pytest.approx(20.17, abs=0.1)
     assert 0 <= found.scores["gain"].value < 0.8
@@ -368,7 +368,7 @@ def test_a_model_for_noise_is_measured_on_pairs_too(folder, tmp_path):
         noisy = good + np.random.default_rng(i).normal(0, 20, good.shape)
         Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(pairs / "noisy" / f"{i}.png")
     bundle = bundle_of("dncnn", 3, "noise:25", width=8, depth=3)
-    assert evaluate_bundle(bundle, posed(open_data(pairs), bundle.task.settings), "all").scores["psnr"].n == 3
+    assert evaluate_bundle(bundle, posed(open_data(pairs), "pairs", bundle.task.settings), "all").scores["psnr"].n == 3
 
 
 def test_pairs_say_how_much_larger(tmp_path):

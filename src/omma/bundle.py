@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
@@ -27,6 +28,7 @@ from safetensors.torch import load, save_file
 import omma
 from omma import catalog
 from omma.data.views import Views
+from omma.engine.painting.drawing import rows_of
 from omma.engine.pipeline import Pipeline
 from omma.engine.told import told
 from omma.errors import BundleError, DiskError, OmmaError
@@ -86,6 +88,12 @@ class Bundle:
     def pipeline(self, point: dict[str, Any] | None = None) -> Pipeline:
         """The finished model, in evaluation mode; `point` overrides values of the operating point."""
         return Pipeline(self.task, self.nets, self.views, self.point | (point or {})).eval()
+
+    def asked(self, count: int = 1) -> np.ndarray:
+        """Something that goes in, for whoever tries what comes out: (count, S, S, C) uint8 black frames, or (count, L) float32 seeds."""
+        if self.task.asks == "seed":
+            return rows_of(self.task, self.net, 0, count)
+        return np.zeros((count, self.views.size, self.views.size, self.views.channels), np.uint8)
 
     def json(self) -> dict[str, Any]:
         """The whole card as written to `bundle.json`."""

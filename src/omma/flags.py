@@ -15,6 +15,7 @@ from omma.errors import OmmaError
 from omma.words import language, room, say
 
 Parameter = inspect.Parameter
+BARE = ("settings", "paths")  # of these there may be none: a model that draws is asked by a seed
 
 
 class Kind(click.ParamType):
@@ -93,7 +94,7 @@ def _parameter(parameter: Parameter, positional: bool) -> click.Parameter:
     kind, shown = _kind(parameter), metavar(parameter, positional)
     default: dict[str, Any] = {} if needed else {"default": parameter.default}  # click takes a default of None for one
     if parameter.kind is Parameter.VAR_POSITIONAL:
-        return click.Argument([parameter.name], nargs=-1, required=parameter.name != "settings", type=kind, metavar=shown)
+        return click.Argument([parameter.name], nargs=-1, required=parameter.name not in BARE, type=kind, metavar=shown)
     if positional:
         return click.Argument([parameter.name], type=kind, metavar=shown, required=needed, **default)
     flag = "--" + parameter.name.rstrip("_").replace("_", "-")

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from omma.answers.drawn import Drawn
 from omma.bundle import Bundle
 from omma.compressors.compressor import Shop
 from omma.engine.told import told
 from omma.metrics import bootstrap
 from omma.metrics.metric import Metric, Score
+from omma.report.drawings import look, stacked
 from omma.words import say
 
 if TYPE_CHECKING:
@@ -101,7 +103,15 @@ def said(shop: Shop, bundle: Bundle, runtime: Any, places: list[int]) -> list[An
     """What a bundle computed by a runtime says of these places."""
     if shop.own:
         return shop.restored(runtime, places)
-    return answers(bundle, shop.inferred(runtime, places), shop.spots(bundle, places))
+    return looked(bundle, answers(bundle, shop.inferred(runtime, places), shop.spots(bundle, places)))
+
+
+def looked(bundle: Bundle, said: list[Answer]) -> list[Answer]:
+    """Answers with what a network sees in them, where that is what they are measured by."""
+    made = [one for one in said if isinstance(one, Drawn)]
+    if made:
+        look(made, stacked(made), bundle.task.settings["features"])
+    return said
 
 
 def points_lost(metric: Metric, before: float, after: float) -> float:

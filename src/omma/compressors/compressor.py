@@ -45,6 +45,7 @@ class Shop:
         budget: how long fine-tuning may take.
         share: of the channels that pruning takes away, 0–1.
         seed: every draw derives from it.
+        seeds: of a model that draws: so many rows of what it is asked by, see `Bundle.asked`.
     """
 
     dataset: Dataset
@@ -54,6 +55,7 @@ class Shop:
     budget: Budget = Budget("seconds", 300.0)
     share: float = 0.3
     seed: int = 0
+    seeds: Callable[[int], np.ndarray] | None = None
     watch: Watch = field(default_factory=Watch)
 
     def places(self, split: str) -> list[int]:
@@ -61,7 +63,10 @@ class Shop:
         return [i for i in self.frames.part(split) if self.dataset.samples[i].truth is not None]
 
     def batches(self, places: list[int]) -> Iterator[torch.Tensor]:
-        """(N, S, S, C) uint8 frames of these places, in order."""
+        """(N, S, S, C) uint8 frames of these places, in order; where seeds are asked for, a row for each instead."""
+        if self.seeds is not None:
+            yield from torch.from_numpy(self.seeds(len(places))).split(AT_ONCE)
+            return
         for start in range(0, len(places), AT_ONCE):
             yield self.frames.get(torch.tensor(places[start : start + AT_ONCE])).cpu()
 

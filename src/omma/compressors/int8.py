@@ -51,7 +51,7 @@ class _Reader:
     def __init__(self, shop: Shop) -> None:
         places = shop.places("train")
         chosen = torch.randperm(len(places), generator=torch.Generator().manual_seed(shop.seed))[:CALIBRATION]
-        kind = "float32" if shop.own else "uint8"  # as the graph reads them
+        kind = "float32" if shop.own or shop.seeds else "uint8"  # as the graph reads them
         self._batches = [frames.numpy().astype(kind) for frames in shop.batches([places[i] for i in chosen.sort().values.tolist()])]
 
     def get_next(self) -> dict[str, Any] | None:

@@ -36,6 +36,8 @@ def prune(shop: Shop, bundle: Bundle) -> Bundle:
         NotMeaningful: the network has no channels to spare, or cannot be taken apart.
     """
     need("torch_pruning", "compress", "prune")
+    if bundle.task.asks == "seed":
+        raise NotMeaningful(say("compress.no_prune_drawn"))
     if set(bundle.nets) != {"net"}:
         raise NotMeaningful(say("compress.several_nets"))
     whole = bundle.net

@@ -12,7 +12,7 @@ from torch import nn
 from omma.answers.placed import Placed
 from omma.data.views import InGraph
 from omma.errors import DiskError
-from omma.exporters.graph import DYNAMIC, INPUT, Graph, leave
+from omma.exporters.graph import Graph, leave
 from omma.runtimes._graphs import own_graph, write_onnx
 from omma.words import say
 
@@ -24,14 +24,18 @@ SIDES = {"down": "H", "across": "W"}  # as many ones as the picture has rows and
 
 
 class Enter(nn.Module):
-    """(N, H, W, 3) uint8, any H and W → {"frames": (N, S, S, C) uint8}; for answers that lie somewhere also the sides of the picture."""
+    """(N, H, W, 3) uint8, any H and W → {"frames": (N, S, S, C) uint8}, seeds as they are; for answers that lie somewhere also the sides of
+    the picture."""
 
     def __init__(self, bundle: Bundle) -> None:
         super().__init__()
         self.enter = InGraph(bundle.views)
         self.placed = issubclass(bundle.task.answer, Placed)
+        self.drawn = bundle.task.asks == "seed"
 
     def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.drawn:
+            return {FRAMES: picture.clone()}
         frames = {FRAMES: self.enter(picture)}
         if not self.placed:
             return frames
@@ -68,11 +72,11 @@ def write_quantised(graph: Graph, path: Path) -> Path:
     bundle = graph.bundle
     core = onnx.ModelProto.FromString(own_graph(bundle))
     with torch.no_grad(), tempfile.TemporaryDirectory(prefix="omma-") as folder:
-        tensors = {name: t.clone() for name, t in graph.whole.pipeline.infer(graph.whole.enter(graph.example)).items()}
+        tensors = {name: t.clone() for name, t in graph.whole.pipeline.infer(graph.whole.entered(graph.example)).items()}
         first, last = Path(folder) / "first.onnx", Path(folder) / "last.onnx"
         entered = Enter(bundle)(graph.example)
         sides = {name: line for name, line in entered.items() if name != FRAMES}
-        write_onnx(Enter(bundle), graph.example, first, source=INPUT, outputs=list(entered), dynamic=DYNAMIC)
+        write_onnx(Enter(bundle), graph.example, first, source=graph.source, outputs=list(entered), dynamic=graph.dynamic)
         dynamic = {f"core/{name}": {0: "N"} for name in tensors} | {f"enter/{name}": {0: SIDES[name]} for name in sides}
         write_onnx(Leave(bundle), tensors | sides, last, source=list(dynamic), outputs=graph.outputs, dynamic=dynamic)
         model = joined(onnx.load(str(first)), core, onnx.load(str(last)))

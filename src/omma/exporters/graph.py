@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 
 INPUT = "picture"
 DYNAMIC = {0: "N", 1: "H", 2: "W"}
+SEED = "seed"  # the input of a model that draws
 MIDDLE = 256  # pixels on a side of what a picture at its own size is compared by
 
 
 class Whole(nn.Module):
     """`Views.frame` as arithmetic, then the pipeline with its operating point.
 
-    (N, H, W, 3) uint8, any N, H and W → named tensors, batch in front, in the order of `Answer.operate`.
+    (N, H, W, 3) uint8, any N, H and W → named tensors, batch in front, in the order of `Answer.operate`. A model that draws has nothing
+    to frame: (N, L) float32 rows of seeds, any N.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -38,7 +40,13 @@ class Whole(nn.Module):
         self.enter = InGraph(bundle.views)
         self.pipeline = bundle.pipeline()
 
+    def entered(self, picture: torch.Tensor) -> torch.Tensor:
+        """What the pipeline is given: frames, or the seeds as they are."""
+        return picture if self.pipeline.task.asks == "seed" else self.enter(picture)
+
     def forward(self, picture: torch.Tensor) -> dict[str, torch.Tensor]:
+        if self.pipeline.task.asks == "seed":
+            return self.pipeline(picture)
         return leave(self.pipeline.task, self.pipeline(self.enter(picture)), self.enter.spot(picture), self.pipeline.point)
 
 
@@ -54,18 +62,26 @@ class Graph:
     Args:
         bundle: where it comes from.
         whole: the module, on the CPU, in evaluation mode.
-        example: (2, H, W, C) uint8; the lengths are such that none could be taken for another.
+        example: (2, H, W, C) uint8; the lengths are such that none could be taken for another. Or (2, L) float32 seeds.
         outputs: names in order.
+        source: the input's name.
+        dynamic: its dimensions of any length.
     """
 
     bundle: Bundle
     whole: Whole
     example: torch.Tensor
     outputs: list[str]
+    source: str = INPUT
+    dynamic: dict[int, str] = field(default_factory=lambda: dict(DYNAMIC))
 
     @classmethod
     def of(cls, bundle: Bundle) -> Graph:
         whole = Whole(bundle).to("cpu").eval()
+        if bundle.task.asks == "seed":
+            rows = torch.from_numpy(bundle.asked(2))
+            with torch.no_grad():
+                return cls(bundle, whole, rows, list(whole(rows)), SEED, {0: "N"})
         size = bundle.views.size
         example = torch.zeros(2, size + 5, size + 9, max(3, bundle.views.channels), dtype=torch.uint8)
         with torch.no_grad():
@@ -82,7 +98,7 @@ class Graph:
             "views": json.dumps(bundle.views.json()),
             "omma": omma.__version__,
             "weights_sha256": bundle.digest,
-        }
+        } | ({"numbers_of_chance": str(bundle.net.latent)} if self.source == SEED else {})
 
 
 def shown(bundle: Bundle, picture: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""ONNX: one file that any ONNX runtime reads; input `picture`, uint8 (N, H, W, 3)."""
+"""ONNX: one file that any ONNX runtime reads; input `picture`, uint8 (N, H, W, 3), or `seed`, float32 (N, L)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from omma.catalog import need
-from omma.exporters.graph import DYNAMIC, INPUT, Exporter, Graph
+from omma.exporters.graph import Exporter, Graph
 from omma.runtimes._graphs import write_onnx
 from omma.runtimes.ort import engine
 
@@ -28,7 +28,9 @@ class Onnx(Exporter):
 
             write_quantised(graph, path)
             return
-        write_onnx(graph.whole, graph.example, path, source=INPUT, outputs=graph.outputs, dynamic=DYNAMIC, metadata=graph.metadata())
+        write_onnx(
+            graph.whole, graph.example, path, source=graph.source, outputs=graph.outputs, dynamic=graph.dynamic, metadata=graph.metadata()
+        )
 
     def answer(self, path: Path, batches: list[np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
         infer = engine(path)

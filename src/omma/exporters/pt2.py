@@ -1,4 +1,4 @@
-"""torch.export: one file that PyTorch reads; input `picture`, uint8 (N, H, W, 3)."""
+"""torch.export: one file that PyTorch reads; input `picture`, uint8 (N, H, W, 3), or `seed`, float32 (N, L)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from omma.errors import DiskError, Refused
-from omma.exporters.graph import DYNAMIC, Exporter, Graph
+from omma.exporters.graph import Exporter, Graph
 from omma.words import say
 
 PATIENCE = 600  # seconds the reading child may take
@@ -29,7 +29,7 @@ class Pt2(Exporter):
     suffix: ClassVar[str] = ".pt2"
 
     def write(self, graph: Graph, path: Path) -> None:
-        dynamic = dict.fromkeys(DYNAMIC, torch.export.Dim.DYNAMIC)
+        dynamic = dict.fromkeys(graph.dynamic, torch.export.Dim.DYNAMIC)
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             program = torch.export.export(graph.whole, (graph.example,), dynamic_shapes=(dynamic,))

@@ -13,7 +13,7 @@ from omma.answers.answer import Answer
 from omma.answers.label import Label
 from omma.answers.labels import Labels
 from omma.data.sample import Dataset, Refused, Sample
-from omma.engine.predicting import answered
+from omma.engine.predicting import Answered, answered
 from omma.errors import DataError
 from omma.metrics import bootstrap
 from omma.metrics.bootstrap import Measured, Verdict
@@ -78,6 +78,7 @@ class Evaluation:
     compared: Compared | None = None
     notes: list[str] = field(default_factory=list)
     report: str | None = None
+    helped: Any = None  # see `run/helped.py`, where that was asked
 
     @property
     def scores(self) -> dict[str, Score]:
@@ -119,15 +120,22 @@ class Evaluation:
         kind = self.metrics[self.first].parts_are
         table: dict[str, Any] = {"data": self.data, "split": self.split, "n": len(self.samples)}
         table |= {key: score.json() for key, score in self.scores.items()}
+        eyes = [metric.protocol["features"] for metric in self.metrics.values() if "features" in metric.protocol]
+        table |= {"features": eyes[0]} if eyes else {}
         table[kind] = {name: {key: score.json() for key, score in row.items()} for name, row in self.per_class.items()}
         table["confusion"] = self.confusion
         table["groups"] = self.groups
         table["subgroups"] = {name: {self.first: score.json()} for name, score in self.subgroups.items()}
         table["refused"] = [{"path": row.where, "error": row.reason} for row in self.refused]
         table["unlabelled"] = self.unlabelled
-        table["pictures"] = [{"show": g.title, **g.values, "ids": [self.samples[i].id for i in g.places]} for g in self.galleries()]
+        table["pictures"] = [{"show": g.title, **g.values, "ids": [self._named(i) for i in g.places]} for g in self.galleries()]
         table["compare"] = self.compared.json() if self.compared else None
+        table |= {"helps": self.helped.json()} if self.helped else {}
         return table | {"notes": self.notes, "report": self.report}
+
+    def _named(self, place: int) -> str:
+        """The picture that an answer is about; of a drawn one the nearest that was learned from."""
+        return getattr(self.predictions[place], "nearest", "") or self.samples[place].id
 
     def lines(self) -> list[str]:
         """What a person reads on the terminal."""
@@ -139,7 +147,7 @@ class Evaluation:
         rows += [say("evaluate.confused", **g.values) for g in self.galleries() if g.title == "confused"]
         if self.compared:
             rows.append(sentence_of(self.compared, language()))
-        rows += self.notes
+        rows += [*(self.helped.lines() if self.helped else []), *self.notes]
         if self.refused:
             rows.append(say("evaluate.refused", count=len(self.refused), first=self.refused[0].where, reason=self.refused[0].reason))
         if self.unlabelled:
@@ -150,22 +158,24 @@ class Evaluation:
 
 
 def evaluate_bundle(
-    bundle: Bundle, dataset: Dataset, split: str, watch: Watch | None = None, other: Bundle | None = None, data: str | None = None
-) -> Evaluation:
-    """Ask a model about every picture of `dataset` and score what it says.
+    bundle: Bundle, dataset: Dataset, split: str, watch: Watch | None = None, other: Bundle | None = None, data: str | None = None,
+    learned: Dataset | None = None,
+) -> Evaluation:  # fmt: skip
+    """Ask a model about every picture of `dataset` and score what it says; of one that draws, as many pictures as there are.
 
     Args:
         dataset: the pictures to score, already chosen; those without a truth are counted and left out.
         split: what this part is called.
         other: a second model to compare with, on the same pictures.
         data: what the data is called; default: its root.
+        learned: what the model learned from, where that is known: drawn pictures are looked for in it.
 
     Raises:
         DataError: nothing to score, or classes the model does not know (by name).
     """
     watch = watch or Watch()
     fitting(dataset, bundle.task)
-    said = answered(bundle, dataset, watch, ask=_own_graph(bundle))
+    dataset, said = _said(bundle, dataset, learned, watch)
     places = [place for place in said.places if dataset.samples[place].truth is not None]
     kept = set(places)
     predictions = [answer for place, answer in zip(said.places, said.answers, strict=True) if place in kept]
@@ -181,6 +191,15 @@ def evaluate_bundle(
     if other is not None:
         evaluation.compared = _compare(evaluation, bundle, other, dataset, kept, watch)
     return evaluation
+
+
+def _said(bundle: Bundle, dataset: Dataset, learned: Dataset | None, watch: Watch) -> tuple[Dataset, Answered]:
+    """What a model says of pictures, or what it draws beside them; and these, with what was seen in them."""
+    if bundle.task.asks == "seed":
+        from omma.report.drawings import beside
+
+        return beside(bundle, dataset, learned, watch, _own_graph(bundle))
+    return dataset, answered(bundle, dataset, watch, ask=_own_graph(bundle))
 
 
 def score(task: Task, predictions: Sequence[Answer], samples: Sequence[Sample], watch: Watch | None = None) -> Evaluation:
@@ -240,6 +259,7 @@ def _protocol(protocol: dict[str, Any], tongue: str | None) -> str:
     """`Y, border 2`; what nobody has words for as `key value`."""
     words = {"channel": say("evaluate.channels", tongue) if (name := protocol.get("channel")) == "auto" else name}
     words["border"] = say("evaluate.border", tongue, pixels=protocol.get("border"))
+    words["features"] = say("evaluate.features", tongue, name=protocol.get("features"))
     return ", ".join(str(words[key]) if key in words else f"{key} {value}" for key, value in protocol.items())
 
 
@@ -276,7 +296,7 @@ def _compare(evaluation: Evaluation, bundle: Bundle, other: Bundle, dataset: Dat
     if set(other.names) != set(bundle.names) or other.task.answer is not bundle.task.answer:
         odd = sorted(set(other.names) ^ set(bundle.names))
         raise DataError(say("evaluate.other_names", odd=_list(odd) or other.task.answer.kind), name)
-    said = answered(other, dataset, watch, ask=_own_graph(other))
+    _, said = _said(other, dataset, None, watch)
     theirs = {place: answer for place, answer in zip(said.places, said.answers, strict=True) if place in kept}
     common = [row for row, place in enumerate(evaluation.places) if place in theirs]
     samples = [evaluation.samples[row] for row in common]

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omma.answers.drawn import Drawn
 from omma.answers.picture import Picture
 from omma.answers.placed import Framed, Placed
 from omma.data.sample import Dataset
@@ -15,6 +16,7 @@ from omma.errors import DiskError, OmmaError
 from omma.metrics.metric import Metric, Score
 from omma.progress import Watch
 from omma.report import charts
+from omma.report.drawn import drawn_into
 from omma.report.evaluation import Evaluation, sentence_of, shown
 from omma.report.page import Page, Text
 from omma.report.pictures import gallery_into
@@ -86,6 +88,7 @@ def page(bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, events
         _scores(made, evaluation)
         _parts(made, evaluation)
         _figures(made, evaluation)
+        drawn_into(made, evaluation, bundle, dataset)
         _pictures(made, evaluation)
     provenance(made, bundle, card)
     what_next(made, bundle, where)
@@ -282,7 +285,8 @@ def _scores(made: Page, evaluation: Evaluation) -> None:
         metric = evaluation.metrics[key]
         share = metric.scale in ("share", "distance")
         top = 1.0 if share else max(score.high if score.high == score.high else score.value, 1e-12)
-        meaning = both(f"metrics.means.{key}") if f"means.{key}" in room("en", "metrics") else ""
+        said = metric.meaning or key
+        meaning = both(f"metrics.means.{said}") if f"means.{said}" in room("en", "metrics") else ""
         name = charts.Markup(f"{charts.words(_names(key))}<small>{charts.words(meaning)}</small>")
         rows.append([name, _told(score, metric), charts.bar(score.value, score.low, score.high, top)])
     made.table(rows, (both("report.metric"), both("report.value"), ""), "scores")
@@ -344,7 +348,7 @@ def _figures(made: Page, evaluation: Evaluation) -> None:
 
 def _pictures(made: Page, evaluation: Evaluation) -> None:
     galleries = [gallery for gallery in evaluation.galleries() if gallery.title != "confused"]
-    if not galleries:
+    if not galleries or isinstance(evaluation.predictions[0], Drawn):  # those are shown beside what they are near to
         return
     made.section(both("report.section.pictures"), both("report.pictures"))
     for gallery in galleries:

@@ -6,13 +6,14 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
+from omma import catalog
 from omma.answers.answer import Answer
 from omma.bundle import open as open_bundle
 from omma.data.sample import Dataset, Sample
 from omma.data.split import folds as make_folds
 from omma.data.split import split as split_parts
 from omma.engine.predicting import answered
-from omma.errors import OmmaError
+from omma.errors import NotMeaningful, OmmaError
 from omma.progress import Unrepeated
 from omma.recipe import Recipe
 from omma.report.evaluation import score
@@ -35,6 +36,8 @@ def cross_validate(run: RunFolder, dataset: Dataset, recipe: Recipe, count: int,
     """
     if count < 2:
         raise OmmaError(say("train.bad_folds", folds=count))
+    if catalog.find("tasks", str(recipe.task)).asks == "seed":
+        raise NotMeaningful(say("generate.no_folds"))
     watch = Unrepeated(scene.watch)
     scene = replace(scene, watch=watch)
     near = near_of(dataset, watch)

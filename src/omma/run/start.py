@@ -78,9 +78,10 @@ def start(
 
 
 def paired(dataset: Dataset, recipe: Recipe, watch: Watch) -> Dataset:
-    """Bad pictures beside good ones, for a task that makes the one of the other; all other datasets as they are."""
-    known = {key: value for key, (value, _) in catalog.find("tasks", str(recipe.task)).SETTINGS.items()}
-    found = posed(dataset, known | recipe.task_settings)
+    """The dataset as the task asks about it; of pairs on disk the recipe learns how much larger the good pictures are."""
+    kind = catalog.find("tasks", str(recipe.task))
+    known = {key: value for key, (value, _) in kind.SETTINGS.items()}
+    found = posed(dataset, kind.poses, known | recipe.task_settings)
     if "degrade" in known and found.spoil is None:
         if recipe.task_settings.pop("degrade", None):
             watch.warn(say("train.ignored", key="degrade", reason=say("restore.pairs")))

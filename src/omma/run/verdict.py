@@ -22,6 +22,8 @@ def verdict(rows: Iterable[dict[str, Any]], train: float | None, share: bool = T
     otherwise a training score below 0.75, or below 0.9 and hardly above validation, is underfitting.
     """
     looks = [row for row in rows if row["event"] == "eval"]
+    if looks and train is None:
+        return {"word": "unknown", "text": both("train.verdict_none")}
     if not looks or train is None:
         return {"word": "unknown", "text": both("train.verdict_unknown")}
     scores = [row["score"] for row in looks]

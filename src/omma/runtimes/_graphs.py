@@ -120,7 +120,8 @@ def _rename_dimension(model: Any, old: str, new: str) -> None:
 def graph_of(bundle: Bundle) -> Path | bytes:
     """The bundle's pipeline up to the operating point as a graph: input `frames` (N, S, S, C) uint8, outputs of `Task.infer`.
 
-    Of pictures at their own size (N, H, W, C) float32 of 0–255, C as the network reads; see `runtime.natively` for other C.
+    Of pictures at their own size (N, H, W, C) float32 of 0–255, C as the network reads; see `runtime.natively` for other C. Where seeds
+    are asked for, (N, L) float32.
 
     A bundle whose card names a `runtime` file answers with that file (quantised); its bytes are checked against the card.
 
@@ -210,8 +211,8 @@ def make(bundle: Bundle, path: Path) -> Path:
     size, channels = bundle.views.size, bundle.views.channels
     device = next(pipeline.parameters()).device
     own = bundle.views.fit == "own"  # of any size, and values may be deeper than 8 bits
-    shape = (2, size + 5, size + 9, channels) if own else (2, size, size, channels)
-    frames = torch.zeros(shape, dtype=torch.float32 if own else torch.uint8, device=device)
+    frames = torch.zeros(2, size + 5, size + 9, channels) if own else torch.from_numpy(bundle.asked(2))
+    frames = frames.to(device)
     with torch.no_grad():
         outputs = list(pipeline.infer(frames))
     free = {0: "N", 1: "H", 2: "W"} if own else {0: "N"}

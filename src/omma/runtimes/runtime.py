@@ -64,11 +64,30 @@ class Runtime:
         from omma.engine.told import told
 
         if self.bundle.views.fit == "own":
-            from omma.engine.tiles import painted
-
-            return [painted(lambda part: self.run(part, point), self.bundle.task, self.bundle.views, one) for one in frames]
+            return [self._picture(one, point) for one in frames]
         assert isinstance(frames, np.ndarray), "frames of one size"
         return told(self.bundle.task, self._operated(frames, point), self.bundle.point | (point or {}), places)
+
+    def _picture(self, picture: np.ndarray, point: dict[str, Any] | None) -> Answer:
+        """The answer to a picture at its own size, part by part.
+
+        A network that is shown the whole first, reduced, answers large pictures by PyTorch: no graph remembers what it saw.
+        """
+        import torch
+
+        from omma.engine.painting.tiles import painted, remembers
+
+        net = self.bundle.nets.get("net")
+
+        def ask(part: np.ndarray) -> dict[str, Any]:
+            return self.run(part, point)
+
+        def torchs(part: np.ndarray) -> dict[str, Any]:
+            with torch.inference_mode():
+                return self.bundle.pipeline(point)(torch.from_numpy(part))
+
+        asked = torchs if self.package and remembers(net, picture) else ask
+        return painted(asked, self.bundle.task, self.bundle.views, picture, net=net)
 
     def _operated(self, frames: np.ndarray, point: dict[str, Any] | None) -> dict[str, Any]:
         import torch

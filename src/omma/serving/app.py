@@ -32,6 +32,20 @@ BODY = {
         },
     }
 }
+WISH = {
+    "requestBody": {
+        "required": True,
+        "description": "what is to be drawn; each part may be left out",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "properties": {"seed": {"type": "integer"}, "class": {"type": "string"}, "truncation": {"type": "number"}},
+                }
+            }
+        },
+    }
+}
 _ERROR = {
     "content": {"application/json": {"schema": {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}}}
 }
@@ -63,7 +77,10 @@ def create(service: Service) -> FastAPI:
     """The app; wrap it in a `Guard` before it meets the world."""
     app = FastAPI(title="omma", version=omma.__version__, docs_url=None, redoc_url=None, description=_describe(service.card))
 
-    @app.post("/predict", openapi_extra=BODY, responses=ERRORS, summary="The answer for one picture")
+    drawn = service.desk.model.draws
+    summary = "One drawn picture" if drawn else "The answer for one picture"
+
+    @app.post("/predict", openapi_extra=WISH if drawn else BODY, responses=ERRORS, summary=summary)
     async def predict(request: Request) -> Response:
         began = time.monotonic()
         status, answer, headers = await _predict(service, request)

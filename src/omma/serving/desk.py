@@ -40,12 +40,23 @@ class Model:
     def __init__(self, bundle: Any, runtime: Runs, max_pixels: int = 40_000_000) -> None:
         self.bundle, self.runtime, self.max_pixels = bundle, runtime, max_pixels
 
+    @property
+    def draws(self) -> bool:
+        """Whether it is asked by a seed, in JSON, and not by a picture."""
+        return self.bundle.task.asks == "seed"
+
     def frames(self, blob: bytes) -> tuple[np.ndarray, Any]:
         """The bytes of a picture file → (frames, S, S, C) uint8, and where the picture lies in them, or what its answer is dressed with.
 
+        Of a model that draws: `{"seed", "class", "truncation"}` in JSON, each of which may be left out → one row of seeds.
+
         Raises:
-            DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel.
+            DataError: not a picture, damaged, or too large; the size is read from the header, before any pixel. Or no such JSON.
         """
+        if self.draws:
+            from omma.serving.wish import seeds_of
+
+            return seeds_of(self.bundle, blob), None
         from omma.data.decode import decode, probe
 
         about = probe(blob)
@@ -75,6 +86,9 @@ class Model:
 
         if self._own:
             return dressed(rows[0], *place).png()
+        if self.draws:
+            tensors = {key: torch.from_numpy(value) for key, value in rows[0].items()}
+            return self.bundle.task.decode(tensors)[0].in_depth(8).png()
         tensors = {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
         return told(self.bundle.task, tensors, self.bundle.point, [place])[0].json()
 

@@ -150,12 +150,7 @@ class Job:
         return known
 
     def _width(self) -> int:
-        return self._features(self._blank()).shape[1]
-
-    def _blank(self) -> np.ndarray:
-        import numpy as np
-
-        return np.zeros((1, self.opened.views.size, self.opened.views.size, self.opened.views.channels), np.uint8)
+        return self._features(self.opened.asked()).shape[1]
 
     def _features(self, frames: np.ndarray) -> np.ndarray:
         from omma.verbs._features import features
@@ -168,7 +163,7 @@ class Job:
             return None
         from omma.verbs._outputs import Table
 
-        return Table(self.folder.out, self.engine.answers(self._blank(), self.point)[0].json())
+        return Table(self.folder.out, self.engine.answers(self.opened.asked(), self.point)[0].json())
 
     def _in_order(self, known: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row, np.ndarray | None]]:
         """(place, row, features) of every picture: chunks between known rows are answered ahead in threads."""

@@ -198,7 +198,7 @@ class Reel(Job):
             if self._complete(take, before):
                 continue
             if not warm:
-                self.engine.answers(self._blank(), self.point)  # the first answer of all takes longer: it is no frame's
+                self.engine.answers(self.opened.asked(), self.point)  # the first answer of all takes longer: it is no frame's
                 warm = True
             yield from self._answered(take, stem, len(rows))
 
@@ -286,7 +286,7 @@ class Reel(Job):
             return None
         from omma.verbs._outputs import Table
 
-        return Table(self.folder.out, {"frame": 0, "seconds": 0.0} | self.engine.answers(self._blank(), self.point)[0].json())
+        return Table(self.folder.out, {"frame": 0, "seconds": 0.0} | self.engine.answers(self.opened.asked(), self.point)[0].json())
 
     def _draw(self, place: int, answer: Answer) -> None:
         """Not here, where the time is taken: see `_show`."""

@@ -111,6 +111,7 @@ def compress(
     from omma import bundle as bundles
     from omma.catalog import need, unknown
     from omma.engine.budget import parse
+    from omma.models._styled import meaningful
 
     if method is not None and method not in METHODS:
         raise unknown(say("compress.method"), method, list(METHODS))
@@ -119,6 +120,7 @@ def compress(
     time = parse(budget)
     need("onnxruntime", "compress", "omma compress")
     whole = bundles.open(bundle)
+    meaningful(whole.net, "compress")
     if whole.card.get("runtime", {}).get("file"):
         raise NotMeaningful(say("compress.already"), whole.path, say("compress.already_fix"))
     target = Path(out) if out is not None else _beside(whole)
@@ -155,7 +157,7 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     from omma.verbs.evaluate import own_parts
 
     dataset = open_data(data, format or whole.card.get("data", {}).get("format"), watch, whole.task.answer.kind)
-    dataset = posed(dataset, whole.task.settings).labelled()
+    dataset = posed(dataset, whole.task.poses, whole.task.settings).labelled()
     fitting(dataset, whole.task)
     recipe = whole.recipe
     if own_parts(whole, dataset):
@@ -165,6 +167,11 @@ def _shop(whole: Bundle, data: str, format: str | None, device: str, folder: Pat
     seen = in_windows(dataset, whole.views)
     frames = Originals(seen, whole.views, watch) if whole.views.fit == "own" else Frames(seen, whole.views, None, watch)
     shop = Shop(seen, frames, machines.setup(device), folder, seed=recipe.seed, watch=watch)
+    if whole.task.asks == "seed":
+        from omma.report.drawings import look_at_truths
+
+        shop.seeds = whole.asked
+        look_at_truths(shop.dataset, frames, whole.task.settings["features"])
     if not shop.places("val") or len(shop.places("train")) < 2:
         raise DataError(say("compress.no_validation"), dataset.root, say("compress.no_validation_fix"))
     return shop
@@ -245,7 +252,7 @@ def _judged(shop: Shop, name: str, bundle: Bundle, before: list[Any]) -> Copy:
         tensors = shop.inferred(runtime, places)
         truth = bundle.task.answer.tensors(shop.truths(places), bundle.names, bundle.views)
         bundle.point = bundle.task.answer.fit(tensors, truth, bundle.names, goal)
-        after = judge.answers(bundle, tensors, shop.spots(bundle, places))
+        after = judge.looked(bundle, judge.answers(bundle, tensors, shop.spots(bundle, places)))
     bundle.card["notes"] = [say("compress.note", method=name), *advice.unreached(bundle.point, bundle.names, goal)]
     drop, doubt = judge.drop_on(shop, "val", bundle, before, after)
     shop.watch.say(say("compress.tried", method=name, change=-drop))

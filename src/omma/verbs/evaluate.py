@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from omma.errors import DataError, OmmaError
+from omma.errors import DataError, NotMeaningful, OmmaError
 from omma.progress import Watch
 from omma.words import say
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from omma.bundle import Bundle
     from omma.data.sample import Dataset
     from omma.report.evaluation import Evaluation
+    from omma.run.helped import Helped
 
 SPLITS = ("train", "val", "test", "all")
 
@@ -25,6 +26,8 @@ def evaluate(
     compare: str | None = None,
     format: str | None = None,
     out: str | None = None,
+    features: str | None = None,
+    helps: str | None = None,
     device: str = "auto",
     watch: Watch | None = None,
 ) -> Evaluation:
@@ -39,6 +42,10 @@ def evaluate(
         compare: another bundle or run, tested on the same pictures, with a verdict: better, worse or cannot tell.
         format: how the data lies on disk; sniffed when left out.
         out: write a report page here (a file or a folder).
+        features: of a model that draws: the network by whose eyes pictures are measured: random, a run, or timm/NAME:FILE; that of its
+            training when left out.
+        helps: of a model that draws by class: also train a classifier with and without drawn pictures, for so long each (2min), and say
+            whether they help: better, worse or cannot tell.
         device: where to compute.
 
     Raises:
@@ -59,18 +66,43 @@ def evaluate(
     place = str(device_of(device))
     model = bundles.open(bundle, place)
     other = bundles.open(compare, place) if compare else None
+    if features is not None:
+        for one in (model, other):
+            if one is not None and one.task.settings.get("features") is None:
+                raise OmmaError(say("generate.no_eyes_here"), str(one.path))
+            if one is not None:
+                one.task.settings["features"] = features
     where = data or _own_data(model)
-    dataset = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch, model.task.answer.kind)
-    dataset = posed(dataset, model.task.settings)
+    plain = open_data(where, format or (None if data else model.card.get("data", {}).get("format")), watch, model.task.answer.kind)
+    dataset = posed(plain, model.task.poses, model.task.settings)
     differs = own_parts(model, dataset)
     chosen, notes = choose(dataset, split, differs, _is_own(model, where))
-    evaluation = evaluate_bundle(model, dataset.part(chosen), chosen, watch, other, where)
+    learned = None if differs else dataset.part("train")
+    evaluation = evaluate_bundle(model, dataset.part(chosen), chosen, watch, other, where, learned)
     evaluation.notes += notes
+    if helps is not None:
+        evaluation.helped = _helped(model, plain, dataset, helps, place, watch)
     if out is not None:
         from omma.report.run import write_page
 
         evaluation.report = str(write_page(Path(out), model, evaluation, dataset, watch))
     return evaluation
+
+
+def _helped(model: Bundle, plain: Dataset, dataset: Dataset, budget: str, device: str, watch: Watch) -> Helped:
+    """Whether drawn pictures help a classifier of the same data, in the same parts."""
+    from omma.run.helped import helped
+
+    if model.task.asks != "seed":
+        raise NotMeaningful(say("generate.helps_drawn"), model.path)
+    parts = {sample.id: sample.split for sample in dataset.samples}
+    if not any(parts.values()):
+        from omma.data.split import split
+
+        parts = {sample.id: sample.split for sample in split(plain, model.recipe.seed, watch).samples}
+    for sample in plain.samples:
+        sample.split = parts.get(sample.id)
+    return helped(model, plain.labelled(), budget, device, watch)
 
 
 def choose(dataset: Dataset, split: str | None, differs: str = "", named: bool = False) -> tuple[str, list[str]]:

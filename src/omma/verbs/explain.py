@@ -111,6 +111,8 @@ def explain(
 
     place = device_of(device)
     opened = bundles.open(bundle, str(place))
+    if opened.task.asks == "seed":
+        raise NotMeaningful(say("generate.no_question"), opened.path)
     method = method or opened.task.explains
     original = decode(Path(picture))
     answer, asked, region, full, proof = explained(opened, original, method, about, watch, corners_of(at))

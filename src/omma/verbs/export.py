@@ -57,10 +57,11 @@ class Exported:
     def lines(self) -> list[str]:
         reads, gives = (", ".join(f"{name} {shape}" for name, shape in side.items()) for side in (self.inputs, self.outputs))
         return [
-            say("export.proven", pictures=self.pictures, own=self.own, worst=f"{self.worst:.1e}"),
+            say("export.proven", pictures=self.pictures, own=self.own, worst=f"{self.worst:.1e}") if self.own
+            else say("export.proven_seeds", pictures=self.pictures, worst=f"{self.worst:.1e}"),
             say("export.names", reads=reads, gives=gives),
             say("export.written", out=self.out, size=f"{self.size / 1e6:.1f}"),
-        ]
+        ]  # fmt: skip
 
 
 def export(
@@ -81,7 +82,7 @@ def export(
     Args:
         bundle: a bundle or a run folder.
         to: onnx or pt2.
-        data: pictures to prove it on: a folder, any dataset, or a source's name.
+        data: pictures to prove it on: a folder, any dataset, or a source's name; a model that draws needs none.
         out: the file; NAME.onnx in the working folder when left out.
         format: how the dataset lies on disk, when it is not recognised.
         device: where the measured side computes.
@@ -92,18 +93,22 @@ def export(
         DiskError: the disk does not take it.
     """
     catalog.module("exporters", to)  # a misspelt name is told before anything slow is loaded
-    if data is None:
-        raise OmmaError(say("export.no_data"), fix=say("export.no_data_fix"))
     from omma import bundle as bundles
     from omma.engine.machine import device_of
-    from omma.exporters.graph import INPUT, Graph
+    from omma.exporters.graph import Graph
+    from omma.models._styled import meaningful
 
     opened = bundles.open(bundle)
+    meaningful(opened.net, "export")
+    seeded = opened.task.asks == "seed"
+    if data is None and not seeded:
+        raise OmmaError(say("export.no_data"), fix=say("export.no_data_fix"))
     exporter = catalog.find("exporters", to)()
     if opened.card.get("runtime", {}).get("file") and not exporter.quantised:
         raise Refused(say("export.quantised", to=to), opened.path)
     target = Path(out) if out is not None else Path(_name_of(opened) + exporter.suffix)
-    pictures = own_pictures(opened, data, format, watch)
+    pictures = [] if seeded or data is None else own_pictures(opened, data, format, watch)
+    batches = seeds_for(opened) if seeded else [*grouped(pictures), *odd(pictures[0])]
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".omma-", dir=target.parent) as beside:
@@ -112,14 +117,14 @@ def export(
             graph = Graph.of(opened)
             written(exporter, graph, partial)
             watch.step(say("export.proving"), 1, 3)
-            worst, count = proven(opened, exporter, partial, pictures, str(device_of(device)))
+            worst, count = proven(opened, exporter, partial, batches, str(device_of(device)))
             partial.replace(target)
             watch.end(say("export.proving"))
     except OSError as error:
         raise DiskError(say("export.not_written", reason=error.strerror or error), target) from None
-    channels = graph.example.shape[-1]
+    read = f"float32 (N, {graph.example.shape[1]})" if seeded else f"uint8 (N, H, W, {graph.example.shape[-1]})"
     shapes = {name: f"(N{''.join(f', {n}' for n in shape)})" for name, shape in _shapes(graph).items()}
-    return Exported(target, to, count, len(pictures), worst, target.stat().st_size, {INPUT: f"uint8 (N, H, W, {channels})"}, shapes)
+    return Exported(target, to, count, len(pictures), worst, target.stat().st_size, {graph.source: read}, shapes)
 
 
 def written(exporter: Any, graph: Any, partial: Path) -> None:
@@ -137,8 +142,11 @@ def written(exporter: Any, graph: Any, partial: Path) -> None:
         raise Refused(say("export.cannot", reason=reason), graph.bundle.path) from None
 
 
-def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray], device: str) -> tuple[float, int]:
+def proven(opened: Bundle, exporter: Any, file: Path, batches: list[np.ndarray], device: str) -> tuple[float, int]:
     """(largest difference, pictures compared) between a file and the bundle it was made of.
+
+    Args:
+        batches: pictures, (N, H, W, C) uint8 each, or rows of seeds.
 
     Raises:
         Refused: an answer differs.
@@ -152,9 +160,11 @@ def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray]
 
     # A quantised bundle answers with its own graph: that was measured, on the CPU.
     measured = named("ort", opened) if opened.card.get("runtime", {}).get("file") else named("eager", opened, device=device)
-    batches = [*grouped(pictures), *odd(pictures[0])]
     parity = Parity()
     for batch, answers in zip(batches, exporter.answer(file, batches), strict=True):
+        if opened.task.asks == "seed":
+            compare(opened, measured.run(batch), answers, parity, located=True)
+            continue
         frames = np.concatenate([opened.views.frames(picture) for picture in batch])
         place = opened.views.spot(*batch.shape[1:3])
         mine = {key: torch.from_numpy(value) for key, value in measured.run(frames).items()}
@@ -164,6 +174,14 @@ def proven(opened: Bundle, exporter: Any, file: Path, pictures: list[np.ndarray]
         told = "; ".join(parity.lines)
         raise Refused(say("export.differs", failed=parity.failed, pictures=parity.pictures, lines=told), file.suffix.lstrip("."))
     return parity.worst, parity.pictures
+
+
+def seeds_for(opened: Bundle) -> list[np.ndarray]:
+    """What a model that draws is proven on: `PICTURES` rows of seeds, a few together, three and one alone."""
+    from omma.engine.painting.drawing import rows_of
+
+    rows = rows_of(opened.task, opened.net, 0, PICTURES + 4)
+    return [*(rows[start : start + TOGETHER] for start in range(0, PICTURES, TOGETHER)), rows[-4:-1], rows[-1:]]
 
 
 def grouped(pictures: list[np.ndarray]) -> Iterator[np.ndarray]:
@@ -236,8 +254,10 @@ def _as_data(data: str | Path, format: str | None, watch: Watch) -> Dataset | No
 def _shapes(graph: Any) -> dict[str, tuple[int | str, ...]]:
     import torch
 
-    tall, wide = graph.example.shape[1:3]
-    sides = {tall: "H", wide: "W"} | {s * side: f"{s}{name}" for s in (2, 3, 4, 8) for side, name in ((tall, "H"), (wide, "W"))}
+    sides: dict[int, str] = {}
+    if graph.example.dim() == 4:  # seeds have no sides
+        named = tuple(zip(graph.example.shape[1:3], "HW", strict=True))
+        sides = dict(named) | {times * side: f"{times}{name}" for times in (2, 3, 4, 8) for side, name in named}
     with torch.no_grad():
         return {name: tuple(sides.get(n, n) for n in tensor.shape[1:]) for name, tensor in graph.whole(graph.example).items()}
 

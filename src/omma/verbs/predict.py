@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -69,6 +69,14 @@ def predict(
     batch: int | None = None,
     runtime: str | None = None,
     keep_format: bool = False,
+    count: int | None = None,
+    seed: int | None = None,
+    class_: str | None = None,
+    truncation: float | None = None,
+    grid: bool = False,
+    between: int | None = None,
+    style: str | None = None,
+    strength: float | None = None,
     watch: Watch = Watch(),
 ) -> Predictions:
     """Answer pictures one after the other; what cannot be read is named and the rest goes on.
@@ -93,6 +101,14 @@ def predict(
         batch: pictures at once; of clips 1 when left out.
         runtime: eager, ort or openvino; the fastest one that gives the same answers when left out.
         keep_format: answers that are pictures become files like their originals, as far as such files hold them; PNG when left out.
+        count: how many pictures a generator draws, as 00000.png … in `out`; 16 when left out.
+        seed: what they are drawn from; picture i depends on it and i alone, however many there are. 0 when left out.
+        class_: the class they show; each another, as often as it was learned, when left out.
+        truncation: 0–1: under 1 pictures are cleaner, and more alike.
+        grid: also draw them all in one, grid.png.
+        between: also draw what lies between one and the next in so many steps, between.png.
+        style: of models that paint: the pictures to paint like, files or folders joined by commas; several are mixed.
+        strength: of models that paint: 0 (the picture itself) to 1; as it was trained when left out.
 
     Raises:
         OmmaError: nothing was named, an address of the network was, a setting is out of range or has no meaning for clips.
@@ -104,40 +120,97 @@ def predict(
     from omma.verbs._inputs import gather
 
     _check(out, as_, threshold, nearest, batch)
+    wish = {"count": count, "seed": seed, "class": class_, "truncation": truncation, "grid": grid or None, "between": between}
+    if (drawing := _drawing(bundle, paths, {key: value for key, value in wish.items() if value is not None})) is not None:
+        from omma.verbs._drawing import draw
+
+        return draw(*drawing, out, device, runtime, watch)
     place = device_of(device)
     inputs = gather(paths, None if out is None else Path(out), in_time=as_ == "clip")
     moving = takes(inputs, as_)
     if moving is not None and (embed is not None or as_ == "folders"):
         raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
     opened = bundles.open(bundle)
-    if opened.task.answer.kind == "picture" and (out is None or moving is not None):
-        raise OmmaError(say("predict.pictures_out" if out is None else "predict.pictures_still"))
-    if as_ == "folders":
-        from omma.verbs._outputs import sortable
-
-        sortable(opened.task.answer.kind)
-    point = {} if threshold is None else {"threshold": float(threshold)}
-    if threshold is not None and "threshold" not in opened.point:
-        watch.warn(say("predict.threshold_unused"))
-    if as_ in ("drawn", "clip"):
-        _legend(opened.names, watch)
+    _suits(opened, out is None, moving is not None, as_)
+    painting = _restyled(opened, style, strength)
+    runtime = "eager" if painting else runtime  # graphs are kept as the bundle is
+    point = _point(opened, threshold, as_, watch)
     # Features come from PyTorch: a second library would only disturb it, unless the bundle answers with its own graph.
     featured = (embed is not None or nearest is not None) and not opened.card.get("runtime", {}).get("file")
     total = len(inputs.files) if moving is None else sum(take.total or 1000 for take in moving)
     engine = _engine(opened, runtime or ("eager" if featured else None), total, place, watch, None if moving is None else 1)
-    # Nothing is divided among the threads of one picture: each thread answers pictures of its own, from file to answer.
-    many = max(1, min(BATCH.get(place.type, 16), -(-total // engine.lanes)))
-    if opened.views.fit == "own":
-        many = 1
-        if batch not in (None, 1):
-            watch.warn(say("predict.one_by_one"))
-            batch = None
+    many = _many(opened, batch, place.type, -(-total // engine.lanes), watch) if moving is None else batch or 1
     kind: Callable[..., Job] = Job if moving is None else partial(Reel, takes=moving)
     job = kind(
-        opened, engine, inputs, point, batch or (many if moving is None else 1), watch, as_, _neighbours(opened, nearest, data, watch),
-        _folder(opened, out, point, as_, nearest, embed), None if embed is None else Path(embed), keep_format,
+        opened, engine, inputs, point, many, watch, as_, _neighbours(opened, nearest, data, watch),
+        _folder(opened, out, point | painting, as_, nearest, embed), None if embed is None else Path(embed), keep_format,
     )  # fmt: skip
     return Predictions(job.rows(), job.total, engine.name, getattr(job, "latency", None))
+
+
+def _drawing(
+    bundle: str | Path, paths: Sequence[str | Path], wish: dict[str, Any]
+) -> tuple[Bundle, Sequence[str | Path], dict[str, Any]] | None:
+    """What is to be drawn, where no picture is answered: one names none, or says what only a drawing can be asked for."""
+    if paths and not wish:
+        return None
+    from omma import bundle as bundles
+
+    opened = bundles.open(bundle)
+    return (opened, paths, wish) if opened.task.asks == "seed" or wish else None
+
+
+def _suits(opened: Bundle, nowhere: bool, moving: bool, as_: str) -> None:
+    """Refuse what the model's answers cannot become.
+
+    Raises:
+        OmmaError: pictures without a folder or as clips, pictures for a model that reads none, or answers that name no folders.
+    """
+    if opened.task.asks == "seed":
+        raise OmmaError(say("generate.no_pictures"), None, say("generate.no_pictures_fix"))
+    if opened.task.answer.kind == "picture" and (nowhere or moving):
+        raise OmmaError(say("predict.pictures_out" if nowhere else "predict.pictures_still"))
+    if as_ == "folders":
+        from omma.verbs._outputs import sortable
+
+        sortable(opened.task.answer.kind)
+
+
+def _many(opened: Bundle, batch: int | None, device: str, share: int, watch: Watch) -> int:
+    """Pictures at once. Nothing is divided among the threads of one picture: each answers pictures of its own, from file to answer.
+
+    Args:
+        share: pictures for each thread.
+    """
+    if opened.views.fit != "own":
+        return batch or max(1, min(BATCH.get(device, 16), share))
+    if batch not in (None, 1):
+        watch.warn(say("predict.one_by_one"))
+    return 1
+
+
+def _point(opened: Bundle, threshold: float | None, as_: str, watch: Watch) -> dict[str, Any]:
+    """What a person set of the operating point."""
+    if threshold is not None and "threshold" not in opened.point:
+        watch.warn(say("predict.threshold_unused"))
+    if as_ in ("drawn", "clip"):
+        _legend(opened.names, watch)
+    return {} if threshold is None else {"threshold": float(threshold)}
+
+
+def _restyled(opened: Bundle, style: str | None, strength: float | None) -> dict[str, Any]:
+    """Tell the model what to paint like; returns what decides its answers beside its weights.
+
+    Raises:
+        OmmaError: it does not paint, or a copy of it answers by a graph, which is as it is.
+    """
+    if style is None and strength is None:
+        return {}
+    if opened.task.asks != "style":
+        raise OmmaError(say("predict.no_style"))
+    if opened.card.get("runtime", {}).get("file"):
+        raise OmmaError(say("predict.style_of_copy"), opened.path)
+    return opened.task.restyle(opened.net, style, strength)  # type: ignore[attr-defined]
 
 
 def _check(out: Any, as_: str, threshold: float | None, nearest: int | None, batch: int | None) -> None:
@@ -152,8 +225,6 @@ def _check(out: Any, as_: str, threshold: float | None, nearest: int | None, bat
 
 def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Watch, lanes: int | None = None) -> Runtime:
     """The runtime named, else the fastest if it is known or worth finding out for so many pictures; `lanes` of them at once."""
-    import numpy as np
-
     from omma.runtimes import choose
     from omma.runtimes.runtime import cores
 
@@ -161,11 +232,10 @@ def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Wa
         lanes = min(cores(), max(1, total)) if device.type == "cpu" else 2  # on an accelerator one thread decodes while the other computes
     if opened.card.get("runtime", {}).get("file"):
         return choose.named(name or "ort", opened, lanes=lanes)
-    if name is not None or device.type != "cpu":
+    if name is not None or device.type != "cpu" or getattr(opened.net, "optimises", False):
         return choose.named(name or "eager", opened, lanes=lanes, device=str(device))
     if not choose.ready(opened):
-        eager = choose.named("eager", opened)
-        frame = np.zeros((1, opened.views.size, opened.views.size, opened.views.channels), np.uint8)
+        eager, frame = choose.named("eager", opened), opened.asked()
         eager.infer(frame)
         began = time.perf_counter()
         eager.infer(frame)

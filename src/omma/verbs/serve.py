@@ -85,7 +85,7 @@ def serve(
         guard = guarded(service, host, port, secret)
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
         url = f"http://{shown}:{port}/"
-        _announce(url, secret, runtime, watch)
+        _announce(url, secret, runtime, watch, service.desk.model.draws)
         try:
             with torch_threads(runtime):
                 server_for(guard).run(sockets=[sock])
@@ -169,14 +169,16 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     desk = Desk(model, batcher, places=queue, decoders=max(1, cores // 4))
     card = {"task": opened.card["task"], "model": opened.card["model"], "names": opened.names[:1000], "runtime": runtime.name}
+    card |= {"draws": True, "classes": opened.task.outputs} if model.draws else {}
     return Service(desk, card), runtime.name
 
 
-def _announce(url: str, token: str | None, runtime: str, watch: Watch) -> None:
+def _announce(url: str, token: str | None, runtime: str, watch: Watch, draws: bool) -> None:
     """Where it is and how to ask, to copy."""
     header = "" if token is None else f" -H 'Authorization: Bearer {token}'"
     watch.say(say("serve.open_page", url=url if token is None else f"{url}?token={token}"))
-    watch.say(say("serve.try_it", curl=f"curl{header} --data-binary @picture.jpg {url}predict"))
+    what = "--json '{\"seed\": 1}' --output picture.png" if draws else "--data-binary @picture.jpg"
+    watch.say(say("serve.try_it", curl=f"curl{header} {what} {url}predict"))
     watch.say(say("serve.runtime", runtime=runtime))
     if token is None:
         watch.warn(say("serve.without_token"))

@@ -170,9 +170,11 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
     facts: dict[str, Any] = {"parameters": sum(p.numel() for p in net.parameters()), "layers": len(layers)}
     macs = 0
 
-    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
+    def count(module: nn.Module, given: Any, output: torch.Tensor) -> None:
         nonlocal macs
         weight = module.weight
+        if isinstance(module, nn.modules.conv._ConvTransposeNd):  # every place that goes in is multiplied with every weight
+            output = given[0]
         places = (
             output.numel() // output.shape[1]
             if output.dim() > 2 and not isinstance(module, nn.Linear)
@@ -184,7 +186,8 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
     hooks = [m.register_forward_hook(count) for m in shapes.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
     try:
         with torch.no_grad():
-            shapes(torch.empty(1, channels, size, size, device="meta"))
+            given = (1, channels, size, size) if net.gives != "drawn" else (1, net.latent + net.classes)
+            shapes(torch.empty(*given, device="meta"))
         facts["macs"] = macs
     except (NotImplementedError, RuntimeError):  # a network that cannot run on shapes alone
         facts["macs"] = None
