@@ -34,6 +34,7 @@ from omma.engine.told import told
 from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.making import build
 from omma.models.network import Network, blank
+from omma.parts.drawing.seeds import FREE
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
 from omma.words import number, say
@@ -92,8 +93,13 @@ class Bundle:
     def asked(self, count: int = 1) -> np.ndarray:
         """Something that goes in, for whoever tries what comes out: (count, S, S, C) uint8 black frames, or (count, L) float32 seeds."""
         if self.task.asks == "seed":
-            return rows_of(self.task, self.net, 0, count)
+            return self.seeds(0, count)
         return np.zeros((count, self.views.size, self.views.size, self.views.channels), np.uint8)
+
+    def seeds(self, seed: int, count: int, about: str | None = None, truncation: float = FREE) -> np.ndarray:
+        """(count, L) float32: what pictures are drawn from, see `rows_of`; classes come up as often as they were learned."""
+        counts = self.card.get("fingerprint", {}).get("class_counts", {}).get("train")
+        return rows_of(self.task, self.net, seed, count, about=about, counts=counts, truncation=truncation)
 
     def json(self) -> dict[str, Any]:
         """The whole card as written to `bundle.json`."""

@@ -118,11 +118,16 @@ def eyes(name: str) -> Eyes:
     return kept(Path(name))
 
 
-@lru_cache(8)
+@lru_cache(2)
+def looking(name: str) -> Eyes:
+    """`eyes`, opened once: drawn pictures are looked at again and again."""
+    return eyes(name)
+
+
 def name_of(name: str) -> str:
     """What these eyes are called where numbers are told; the word itself where they are not here (any more)."""
     try:
-        return eyes(name).name
+        return looking(name).name
     except OmmaError:
         return name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +16,9 @@ from omma.data.frames import Frames
 from omma.data.sample import Dataset
 from omma.data.sources import home
 from omma.data.views import Views
-from omma.engine.painting.drawing import Draw, by, drawn, rows_of
+from omma.engine.painting.drawing import Draw, by, drawn
 from omma.engine.predicting import Answered
-from omma.models.eyes import Eyes, eyes
+from omma.models.eyes import looking
 from omma.progress import Watch
 from omma.words import say
 
@@ -29,12 +29,6 @@ MOST = 10_000  # pictures of either kind that are measured
 LEARNED = 60_000  # pictures among which the nearest one is looked for
 SMALL = 32  # pixels: as large as pictures are compared that may be copies of each other
 AT_ONCE = 256
-
-
-@lru_cache(2)
-def looking(name: str) -> Eyes:
-    """The network by which pictures are measured, opened once."""
-    return eyes(name)
 
 
 def beside(
@@ -56,8 +50,7 @@ def beside(
     dataset = dataset if len(chosen) == len(dataset) else dataset.choose(chosen)
     frames = Frames(dataset, model.views, home(), watch)
     places = list(frames.usable)
-    counts = model.card.get("fingerprint", {}).get("class_counts", {}).get("train")
-    rows = rows_of(model.task, model.net, seed, len(places), counts=counts)
+    rows = model.seeds(seed, len(places))
     what = say("generate.drawing")
     made = drawn(draw or by(model.pipeline()), model.task, rows, lambda done: watch.step(what, done, len(places)))
     watch.end(what)

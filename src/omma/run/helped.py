@@ -15,7 +15,7 @@ from omma.bundle import Bundle
 from omma.bundle import open as open_bundle
 from omma.data.sample import Dataset, Sample
 from omma.engine import machine as machines
-from omma.engine.painting.drawing import by, drawn, rows_of
+from omma.engine.painting.drawing import by, drawn
 from omma.engine.predicting import answered
 from omma.errors import DataError, NotMeaningful
 from omma.metrics import bootstrap
@@ -107,8 +107,7 @@ def helped(model: Bundle, dataset: Dataset, budget: str, device: str, watch: Wat
 
 def _written(model: Bundle, count: int, folder: Path, watch: Watch) -> list[Sample]:
     """Drawn pictures as files, each a sample to learn from."""
-    counts = model.card.get("fingerprint", {}).get("class_counts", {}).get("train")
-    rows = rows_of(model.task, model.net, SEED, count, counts=counts)
+    rows = model.seeds(SEED, count)
     made = drawn(by(model.pipeline()), model.task, rows, lambda done: watch.step(say("generate.drawing"), done, count))
     watch.end(say("generate.drawing"))
     folder.mkdir()

@@ -23,8 +23,6 @@ def seeds_of(bundle: Any, blob: bytes) -> np.ndarray:
     Raises:
         DataError: another thing.
     """
-    from omma.engine.painting.drawing import rows_of
-
     try:
         wish = json.loads(blob) if len(blob) <= MOST_BYTES else None
     except (ValueError, RecursionError):
@@ -38,8 +36,7 @@ def seeds_of(bundle: Any, blob: bytes) -> np.ndarray:
     share = type(truncation) in (int, float) and 0 <= truncation <= 1
     if not whole or not share or not isinstance(about, str | None):
         raise DataError(say("serve.bad_wish"))
-    counts = bundle.card.get("fingerprint", {}).get("class_counts", {}).get("train")
     try:
-        return rows_of(bundle.task, bundle.net, seed, 1, about=about, counts=counts, truncation=float(truncation))
+        return bundle.seeds(seed, 1, about, float(truncation))
     except OmmaError as error:
         raise DataError(error.what) from None

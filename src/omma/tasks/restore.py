@@ -158,10 +158,14 @@ class Restore(Task):
 
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of what was given."""
-        picture = tensors["restored"]
-        down, across = picture.diff(dim=2).abs(), picture.diff(dim=3).abs()
-        if at is None:
-            return down.sum((1, 2, 3)) + across.sum((1, 2, 3))
-        left, top, right, bottom = (round(float(value) * self.scale) for value in at)
-        inside = slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
-        return down[:, :, inside[0], inside[1]].sum((1, 2, 3)) + across[:, :, inside[0], inside[1]].sum((1, 2, 3))
+        return slopes(tensors["restored"], at, self.scale)
+
+
+def slopes(picture: torch.Tensor, at: torch.Tensor | None, scale: int) -> torch.Tensor:
+    """(B,): the sum of the slopes of (B, C, s·h, s·w) pictures, or of what lies between (4,) corners of what was given."""
+    down, across = picture.diff(dim=2).abs(), picture.diff(dim=3).abs()
+    if at is None:
+        return down.sum((1, 2, 3)) + across.sum((1, 2, 3))
+    left, top, right, bottom = (round(float(value) * scale) for value in at)
+    inside = slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
+    return down[:, :, inside[0], inside[1]].sum((1, 2, 3)) + across[:, :, inside[0], inside[1]].sum((1, 2, 3))

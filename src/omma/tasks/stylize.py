@@ -192,13 +192,9 @@ class Stylize(Task):
 
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of the picture."""
-        picture = tensors["restored"]
-        down, across = picture.diff(dim=2).abs(), picture.diff(dim=3).abs()
-        if at is not None:
-            left, top, right, bottom = (round(float(value)) for value in at)
-            inside = slice(top, max(bottom, top + 1)), slice(left, max(right, left + 1))
-            down, across = (one[:, :, inside[0], inside[1]] for one in (down, across))
-        return down.sum((1, 2, 3)) + across.sum((1, 2, 3))
+        from omma.tasks.restore import slopes
+
+        return slopes(tensors["restored"], at, self.scale)
 
 
 def strong(strength: float) -> float:

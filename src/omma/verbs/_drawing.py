@@ -79,14 +79,11 @@ class Drawing:
     """
 
     def __init__(self, opened: Bundle, out: Path, asked: dict[str, Any], watch: Watch) -> None:
-        from omma.engine.painting.drawing import labels_of, rows_of
+        from omma.engine.painting.drawing import labels_of
 
         self.opened, self.out, self.asked, self.watch = opened, out, asked, watch
         self.seed, self.count = asked.get("seed", 0), asked["count"]
-        counts = opened.card.get("fingerprint", {}).get("class_counts", {}).get("train")
-        self.seeds = rows_of(
-            opened.task, opened.net, self.seed, self.count, about=asked.get("class"), counts=counts, truncation=asked["truncation"]
-        )
+        self.seeds = opened.seeds(self.seed, self.count, asked.get("class"), asked["truncation"])
         self.labels = labels_of(opened.task, self.seeds)
         self.names = [f"{place:05d}.png" for place in range(self.count)]
 

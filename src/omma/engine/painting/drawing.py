@@ -30,7 +30,6 @@ def rows_of(
     about: str | None = None,
     counts: Mapping[str, int] | None = None,
     truncation: float = FREE,
-    first: int = 0,
 ) -> np.ndarray:
     """(count, latent + classes) float32: what `count` pictures of this seed are drawn from, see `parts/drawing/seeds.py`.
 
@@ -49,7 +48,7 @@ def rows_of(
     place = None if about is None else task.names.index(about)
     shares = [counts.get(name, 0) for name in task.names] if counts and task.outputs else None
     shares = shares if shares and sum(shares) else None
-    return seeds(seed, count, net.latent, task.outputs, about=place, shares=shares, truncation=truncation, first=first)
+    return seeds(seed, count, net.latent, task.outputs, about=place, shares=shares, truncation=truncation)
 
 
 def labels_of(task: Task, rows: np.ndarray) -> list[str]:
