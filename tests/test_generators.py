@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from omma import catalog
 from omma.answers.drawn import Drawn
@@ -95,6 +96,26 @@ def test_what_makes_no_network_is_refused(name):
         small(name, width=0)
     with pytest.raises(OmmaError, match="depth=0" if name == "r3gan" else "0 steps" if name == "flow" else "latent=0"):
         small(name, **({"r3gan": {"depth": 0}, "flow": {"steps": 0}}.get(name, {"latent": 0})))
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_chance_begins_in_several_places(name):
+    net = small(name, kinds=4).eval()
+    rows = torch.from_numpy(seeds(3, 20, net.latent))
+    begun = net.begin(rows)
+    assert torch.equal(begun[:, : net.latent], rows)
+    assert torch.equal(begun[:, net.latent :], F.one_hot(rows[:, :4].argmax(1), 4).float())
+    # Where the largest changes hands, however little its number, the picture is another one.
+    near = rows[:1].clone()
+    first, second = near[0, :4].topk(2).indices.tolist()
+    near[0, second] = near[0, first] + 1e-5
+    with torch.no_grad():
+        moved = (net(near) - net(rows[:1])).abs().max()
+        nudged = net(rows[:1] + 1e-5 * torch.eye(1, net.latent)) - net(rows[:1])
+    assert moved > 100 * nudged.abs().max()
+    assert small(name, kinds=64).kinds == net.latent and not small(name).kinds  # as an earlier bundle says nothing of it
+    with pytest.raises(OmmaError, match="-1"):
+        small(name, kinds=-1)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -27,14 +27,27 @@ class Generator(Network):
         latent: numbers of chance a picture is drawn from.
         classes: how many can be asked for; 0 where pictures have none.
         channels, size: of the pictures.
+        kinds: how many places chance begins in, see `begin`; as many as there are numbers at most, 0 = one.
     """
 
     gives: ClassVar[str] = "drawn"
     game: ClassVar[str] = ""
 
-    def __init__(self, latent: int, classes: int, channels: int, size: int) -> None:
+    def __init__(self, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
         super().__init__()
         self.latent, self.classes, self.channels, self.size = latent, classes, channels, size
+        self.kinds = min(kinds, latent)
+
+    def begin(self, seeds: torch.Tensor) -> torch.Tensor:
+        """(B, latent + classes) → (B, latent + classes + kinds): and which of the first `kinds` numbers is the largest, 1 there, else 0.
+
+        What a continuous network makes of one cloud of numbers hangs together; digits, or people, do not, and between them pictures are
+        drawn that are neither. Clouds that each begin in a learned place of their own need none between (DeLiGAN, Gurumurthy et al. 2017).
+        """
+        if not self.kinds:
+            return seeds
+        largest = seeds[:, : self.kinds].argmax(1, keepdim=True)
+        return torch.cat([seeds, (largest == torch.arange(self.kinds, device=seeds.device)).to(seeds.dtype)], 1)
 
     def pool(self, maps: torch.Tensor) -> torch.Tensor:
         return maps.mean((2, 3))
@@ -85,17 +98,19 @@ def widened(width: int, levels: int, most: int = WIDER) -> tuple[int, ...]:
 
 @torch.no_grad()
 def heard(layer: nn.Linear, latent: int) -> None:
-    """Lets a class, one number of a seed that is 1, count as much at first as all the numbers of chance together."""
+    """Lets a class, or a kind, one number that is 1, count as much at first as all the numbers of chance together."""
     layer.weight[:, latent:] *= latent**0.5
 
 
-def sound(size: int, width: int, latent: int = 1) -> None:
+def sound(size: int, width: int, latent: int = 1, kinds: int = 0) -> None:
     """Refuse what makes no generator.
 
     Raises:
-        OmmaError: pictures are too small, or `width` or `latent` is out of range.
+        OmmaError: pictures are too small, or `width`, `latent` or `kinds` is out of range.
     """
     if size < SMALLEST:
         raise OmmaError(say("models.too_small", size=size, smallest=SMALLEST))
     if not 1 <= width <= MOST_WIDE or not 1 <= latent <= MOST_LATENT:
         raise OmmaError(say("models.generator", width=width, latent=latent))
+    if kinds < 0:
+        raise OmmaError(say("models.kinds", kinds=kinds))

@@ -18,7 +18,6 @@ NAMES = {
     "wgan-gp": "the same against a critic that measures how far apart true and made ones are, its slope held by a penalty",
     "sngan": "the same against a critic held by spectral normalisation",
 }
-DEFAULTS = {name: {"width": 48, "latent": 32} for name in NAMES}
 STEEP = 0.2  # slope of critics below zero
 
 
@@ -52,17 +51,17 @@ class Dcgan(Generator):
 
     Args:
         width: channels at half of the resolution; they double with every halving, up to eight times as many.
-        latent, classes, channels, size: see `Generator`.
+        latent, classes, channels, size, kinds: see `Generator`.
     """
 
     game: ClassVar[str] = "standard"
 
-    def __init__(self, width: int, latent: int, classes: int, channels: int, size: int) -> None:
-        super().__init__(latent, classes, channels, size)
+    def __init__(self, width: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
+        super().__init__(latent, classes, channels, size, kinds)
         self.room, times = halvings(size)
         self.widths = widened(width, times)
         back = tuple(reversed(self.widths))
-        self.first = Start(latent + classes, back[0], self.room)
+        self.first = Start(latent + classes + self.kinds, back[0], self.room)
         self.body = nn.Sequential(*(Doubling(a, b) for a, b in pairwise(back)))
         self.head = nn.Sequential(nn.ConvTranspose2d(width, channels, 4, 2, 1), Within(size))
         self.apply(begun)
@@ -70,7 +69,7 @@ class Dcgan(Generator):
 
     def maps(self, seeds: torch.Tensor) -> torch.Tensor:
         """(B, latent + classes) → (B, width, ⌈size / 2⌉ or a little more, the same)."""
-        return self.body(self.first(seeds))
+        return self.body(self.first(self.begin(seeds)))
 
     def stages(self) -> list[nn.Module]:
         return [self.first, *self.body]
@@ -140,20 +139,21 @@ def begun(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1, 0.02)
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 32) -> Dcgan:
+def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 64, kinds: int = 0) -> Dcgan:
     """`dcgan`, `wgan-gp` or `sngan`.
 
     Args:
         width: channels at half of the resolution.
         latent: numbers of chance a picture is drawn from.
+        kinds: places that chance begins in, see `Generator.begin`; 0 = one.
         outputs: classes that can be asked for; 0 = none.
         channels, size: of the pictures, any size from 8 pixels.
 
     Raises:
         OmmaError: the pictures are too small, or the settings make no network.
     """
-    sound(size, width, latent)
-    return KINDS[name](width, latent, outputs, channels, size)
+    sound(size, width, latent, kinds)
+    return TAUGHT[name](width, latent, outputs, channels, size, kinds)
 
 
-KINDS: dict[str, type[Dcgan]] = {"dcgan": Dcgan, "wgan-gp": WganGp, "sngan": Sngan}
+TAUGHT: dict[str, type[Dcgan]] = {"dcgan": Dcgan, "wgan-gp": WganGp, "sngan": Sngan}

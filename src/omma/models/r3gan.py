@@ -72,25 +72,25 @@ class R3gan(Generator):
     Args:
         width: channels at half of the resolution; they double with every halving, up to four times as many.
         depth: blocks at each resolution.
-        latent, classes, channels, size: see `Generator`.
+        latent, classes, channels, size, kinds: see `Generator`.
     """
 
     game: ClassVar[str] = "relativistic"
 
-    def __init__(self, width: int, depth: int, latent: int, classes: int, channels: int, size: int) -> None:
-        super().__init__(latent, classes, channels, size)
+    def __init__(self, width: int, depth: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
+        super().__init__(latent, classes, channels, size, kinds)
         self.depth = depth
         self.room, times = halvings(size)
         self.widths = widened(width, times, WIDER)
         back = tuple(reversed(self.widths))
-        self.first = nn.Linear(latent + classes, back[0] * self.room**2)
+        self.first = nn.Linear(latent + classes + self.kinds, back[0] * self.room**2)
         heard(self.first, latent)
         self.body = nn.Sequential(*levels(back, depth, Grow))
         self.head = nn.Sequential(begun(nn.Conv2d(width, 4 * channels, 3, padding=1)), nn.PixelShuffle(2), Within(size))
 
     def maps(self, seeds: torch.Tensor) -> torch.Tensor:
         """(B, latent + classes) → (B, width, ⌈size / 2⌉ or a little more, the same)."""
-        return steep(self.body(self.first(seeds).unflatten(1, (-1, self.room, self.room))))
+        return steep(self.body(self.first(self.begin(seeds)).unflatten(1, (-1, self.room, self.room))))
 
     def stages(self) -> list[nn.Module]:
         return [self.first, *self.body]
@@ -148,20 +148,21 @@ def begun(conv: nn.Conv2d, share: float = 1.0) -> nn.Conv2d:
     return conv
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 32) -> R3gan:
+def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 64, kinds: int = 0) -> R3gan:
     """`r3gan`.
 
     Args:
         width: channels at half of the resolution.
         depth: blocks at each resolution.
         latent: numbers of chance a picture is drawn from.
+        kinds: places that chance begins in, see `Generator.begin`; 0 = one.
         outputs: classes that can be asked for; 0 = none.
         channels, size: of the pictures, any size from 8 pixels.
 
     Raises:
         OmmaError: the pictures are too small, or the settings make no network.
     """
-    sound(size, width, latent)
+    sound(size, width, latent, kinds)
     if not 1 <= depth <= MOST_DEEP:
         raise OmmaError(say("models.shape", widths=width, depth=depth))
-    return R3gan(width, depth, latent, outputs, channels, size)
+    return R3gan(width, depth, latent, outputs, channels, size, kinds)
