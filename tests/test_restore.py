@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from omma.engine.painting.tiles import painted, parts
 from omma.errors import OmmaError
 from omma.explainers.places import busiest
 from omma.formats.format import open_data
+from omma.models.eyes import eyes, seeing, unlearned
 from omma.models.making import build
+from omma.parts.perceptual import perceptual
 from omma.parts.reach import reach
 from omma.recipe import Recipe
 from omma.report.evaluation import evaluate_bundle
@@ -452,14 +455,18 @@ def goods(tmp_path_factory) -> Path:
 CRITIC = ["degrade=reduce:2", "adversarial=0.01", "model=span", "width=8", "depth=3", "size=12", "batch=4", "micro_batch=2", "evals=2"]
 
 
-def test_two_players_go_on_bit_for_bit(goods, tmp_path):
+SRGAN = ["degrade=reduce:2", "model=srgan", "blocks=1", "width=8", "size=12", "batch=4", "micro_batch=2", "evals=2"]
+
+
+@pytest.mark.parametrize("words", [CRITIC, SRGAN], ids=["span", "srgan"])
+def test_two_players_go_on_bit_for_bit(words, goods, tmp_path):
     """Stopped and gone on with, pictures and critic end where they would have; only the pictures' network is kept."""
     from omma.errors import Interrupted
     from test_grid import Stopper
 
-    def train(out: str, **words):
+    def train(out: str, **more):
         return omma.train(
-            str(goods), *CRITIC, "checkpoint=4", task="restore", budget="12 steps", out=str(tmp_path / out), device="cpu", **words
+            str(goods), *words, "checkpoint=4", task="restore", budget="12 steps", out=str(tmp_path / out), device="cpu", **more
         )
 
     whole = train("whole")
@@ -468,7 +475,8 @@ def test_two_players_go_on_bit_for_bit(goods, tmp_path):
     resumed = omma.train(resume=str(tmp_path / "stopped"), device="cpu")
     assert resumed.open().digest == whole.open().digest and set(whole.open().nets) == {"net"}
     rows = [json.loads(line) for line in (whole.run / "events.jsonl").read_text("utf-8").splitlines()]
-    assert {"loss", "adversarial", "critic"} <= next(row for row in rows if row["event"] == "step").keys()
+    told = next(row for row in rows if row["event"] == "step").keys()
+    assert {"loss", "adversarial", "critic"} <= told and ("perceptual" in told) == (words is SRGAN)
 
 
 def test_a_maker_leaves_no_gradient_in_its_critic(goods):
@@ -485,6 +493,96 @@ def test_a_maker_leaves_no_gradient_in_its_critic(goods):
     sum(terms.values()).backward()
     assert who == "net" and all(p.grad is None for p in nets["critic"].parameters())
     assert all(p.grad is not None for p in nets["net"].parameters())
+
+
+# ── by what an encoder sees ─────────────────────────────────────────────────────────────────────────────
+
+
+def seen(*pictures: np.ndarray) -> list[torch.Tensor]:
+    planes = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) / 255
+    return eyes("random").maps(planes)
+
+
+def test_texture_counts_for_more_than_its_place():
+    """Blurred, a texture is near by its pixels; moved by one pixel it is far, and looks the same."""
+    draw = np.random.default_rng(0).integers(0, 256, (48, 49, 3)).astype(np.uint8)
+    true, moved, flat = draw[:, 1:], draw[:, :-1], np.full((48, 48, 3), int(draw.mean()), np.uint8)
+    off = [float(np.square(one.astype(float) - true).mean()) for one in (moved, flat)]
+    apart = perceptual(seen(moved, flat, true), seen(true, true, true))
+    assert off[0] > 1.5 * off[1] and apart[1] > apart[0] > 0 == apart[2]
+
+
+def test_a_maker_learns_from_what_is_seen_and_the_eyes_do_not(goods):
+    task = Restore(["picture"], degrade="reduce:2", loss="l1", perceptual=0.5)
+    net = build("span", channels=3, size=12, outputs=1, scale=2, width=8, depth=2)
+    batch = crops(goods, "reduce:2").at(0)
+    before = {key: value.clone() for key, value in seeing("random").state_dict().items()}
+    terms = task.loss(net, batch)
+    assert set(terms) == {"loss", "perceptual"} and set(task.nets(net)) == {"net"}, "no critic unless one is asked for"
+    terms["perceptual"].backward()
+    assert all(p.grad is not None for p in net.parameters())
+    assert all(p.grad is None for p in seeing("random").parameters())
+    assert all(torch.equal(before[key], value) for key, value in seeing("random").state_dict().items())
+    twice = Restore(["picture"], degrade="reduce:2", loss="l1", perceptual=1.0).loss(net, batch)
+    assert twice["perceptual"].item() == pytest.approx(2 * terms["perceptual"].item()) and twice["loss"].item() == terms["loss"].item()
+
+
+def test_features_come_nearer_where_they_are_learned_from(goods):
+    """The same steps with and without: the pixels end about alike, what is seen ends nearer."""
+    ends = {}
+    for weight in (0.0, 0.2):
+        torch.manual_seed(0)
+        task = Restore(["picture"], degrade="reduce:2", loss="l1", perceptual=weight)
+        net = build("span", channels=3, size=16, outputs=1, scale=2, width=8, depth=2)
+        optimizer, source = torch.optim.AdamW(net.parameters(), 3e-3), crops(goods, "reduce:2")
+        for step in range(40):
+            optimizer.zero_grad()
+            sum(task.loss(net, source.at(step)).values()).backward()
+            optimizer.step()
+        judge, batch = unlearned(1), source.at(1000)  # other eyes than it has learned by
+        with torch.no_grad():
+            made = task.through(net, batch.pictures)
+            ends[weight] = float(perceptual(judge.maps(made), judge.maps(batch.truth["picture"])).mean())
+    assert ends[0.2] < 0.95 * ends[0.0], ends
+
+
+def plan(*words: str) -> Recipe:
+    recipe = Recipe(task="restore").tell(["degrade=reduce:2", *words])
+    fingerprint = SimpleNamespace(channels=3, width=(40, 40, 40), height=(40, 40, 40), train=8)
+    Restore(["picture"], **recipe.task_settings).plan(fingerprint, recipe)
+    return recipe
+
+
+def test_srgan_is_srresnet_that_learns_otherwise():
+    """By its name alone both losses and the critic are there; a word of a person's own counts more."""
+    settings = plan("model=srgan").task_settings
+    assert settings["perceptual"] > 0 and settings["adversarial"] > 0 and settings["loss"] == "l1"
+    plain = plan("model=srresnet").task_settings
+    assert not plain.get("perceptual") and not plain.get("adversarial")
+    assert plan("model=srgan", "adversarial=0", "perceptual=0.3").task_settings | {"loss": ""} == settings | {
+        "adversarial": 0.0, "perceptual": 0.3, "loss": "",
+    }  # fmt: skip
+    build_of = {name: build(name, channels=3, size=16, outputs=1, scale=4, blocks=2, width=8) for name in ("srgan", "srresnet")}
+    assert build_of["srgan"].state_dict().keys() == build_of["srresnet"].state_dict().keys()
+
+
+@pytest.mark.parametrize(("words", "part"), [
+    (["perceptual=-1"], "-1"), (["adversarial=-0.1"], "-0.1"), (["border=-2"], "-2"), (["channel=Z"], "auto"), (["learn=nois"], "noisy"),
+    (["perceptual=0.1", "encoder=nowhere"], "nowhere"), (["perceptual=0.1", "encoder=torchvision/vgg11"], "vgg11"),
+    (["learn=noisy", "perceptual=0.1"], "true"), (["learn=noisy", "adversarial=0.1"], "true"),
+])  # fmt: skip
+def test_words_that_mean_nothing_are_refused_before_learning(words, part):
+    with pytest.raises(OmmaError) as caught:
+        plan(*words)
+    assert part in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_trained_model_may_be_the_encoder(goods, tmp_path, run):
+    """Its bundle is looked through; afterwards it is not needed any more."""
+    words = ["degrade=reduce:2", "perceptual=0.1", f"encoder={run}", "model=srgan", "blocks=1", "width=4", "size=12", "batch=2", "evals=1"]
+    made = omma.train(str(goods), *words, task="restore", budget="2 steps", out=str(tmp_path / "run"), device="cpu")
+    made.open().task.settings["encoder"] = "gone"
+    assert len(predicted(str(made.run), tmp_path, goods / "0.png")) == 1
 
 
 def test_the_page_shows_the_picture_that_was_made(run, tmp_path):

@@ -189,6 +189,7 @@ PUBLISHED = [
     ("edsr", 3, {"scale": 2}, None, 1_369_859),
     ("edsr", 3, {"scale": 4}, None, 1_517_571),
     ("srresnet", 3, {"scale": 4}, None, 1_549_462),
+    ("srgan", 3, {"scale": 4}, None, 1_549_462),  # the same network
     ("dncnn", 1, {"norm": "none"}, None, 555_137),  # as the published file of 17 layers
     ("dncnn", 1, {}, None, 556_097),  # with batch norm
     ("ffdnet", 1, {"norm": "none"}, None, 485_316),

@@ -16,8 +16,8 @@ from omma.bundle import Bundle
 from omma.data.views import Views
 from omma.engine.painting.tiles import painted, remembering, remembers
 from omma.errors import NotMeaningful, OmmaError
-from omma.models._styled import Norm, bare, looks_of, seeing
-from omma.models.eyes import eyes, unlearned
+from omma.models._styled import Norm, bare, looks_of
+from omma.models.eyes import eyes, seeing, unlearned
 from omma.models.making import build
 from omma.parts import style as styles
 from omma.parts.colour import ycbcr

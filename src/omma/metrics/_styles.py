@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from omma.models._styled import freed
-from omma.models.eyes import Eyes, eyes, unlearned
+from omma.models.eyes import Eyes, eyes, freed, unlearned
 
 SEED = 1  # of the random weights that judge, where nobody names a judge: pictures are made by those of seed 0
 SIDE = 512  # pixels on the longer side of what is looked at; larger pictures are reduced

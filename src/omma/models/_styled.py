@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +15,7 @@ from torch import nn
 
 from omma.errors import NotMeaningful, OmmaError
 from omma.models._restorer import Restorer
-from omma.models.eyes import RANDOM, SIDE, Eyes, eyes
+from omma.models.eyes import RANDOM, SIDE, Eyes, eyes, freed
 from omma.models.making import FAMILIES, build
 from omma.models.network import Network
 from omma.parts.colour import rgb, ycbcr
@@ -214,31 +213,6 @@ def meaningful(net: nn.Module, verb: str) -> None:
     """
     if getattr(net, "optimises", False):
         raise NotMeaningful(say(f"stylize.optimised.{verb}"))
-
-
-@lru_cache(maxsize=8)
-def seeing(name: str) -> Eyes:
-    """An encoder by its name, see `eyes`; it looks at pictures of any size where its network can.
-
-    Raises:
-        OmmaError: no such encoder, or one that has no maps.
-    """
-    with torch.inference_mode(False):  # gradients may pass through what is kept
-        return freed(eyes(name), name)
-
-
-def freed(found: Eyes, name: str) -> Eyes:
-    """The same, at the pictures' own size where its network can."""
-    size, found.size = found.size, None
-    with torch.no_grad():
-        try:
-            maps = found.maps(found.mean.new_zeros(1, 3, 48, 80))
-        except (RuntimeError, AssertionError, ValueError):  # a transformer that knows one size
-            found.size = size
-            maps = found.maps(found.mean.new_zeros(1, 3, SIDE, SIDE))
-    if not maps:
-        raise OmmaError(say("stylize.no_maps", name=name))
-    return found
 
 
 def looks_of(name: str) -> str:

@@ -114,7 +114,7 @@ def eyes(name: str) -> Eyes:
             raise OmmaError(say("models.eyes_weights", name=name), None, say("models.eyes_fix"))
         net = build(model, channels=3, size=SIDE, outputs=1000, pretrained=file)
         mean, std = net.origin.get("mean", (0.485, 0.456, 0.406)), net.origin.get("std", (0.229, 0.224, 0.225))
-        return Eyes(net, f"{model} {_digest(Path(file))}", 3, SIDE, mean, std)
+        return Eyes(net, f"{model} {digest(Path(file))}", 3, SIDE, mean, std)
     return kept(Path(name))
 
 
@@ -122,6 +122,31 @@ def eyes(name: str) -> Eyes:
 def looking(name: str) -> Eyes:
     """`eyes`, opened once: drawn pictures are looked at again and again."""
     return eyes(name)
+
+
+@lru_cache(maxsize=8)
+def seeing(name: str) -> Eyes:
+    """`eyes`, opened once, for what is compared place by place: pictures of any size where the network can.
+
+    Raises:
+        OmmaError: no such network, or one that has no maps.
+    """
+    with torch.inference_mode(False):  # gradients may pass through what is kept
+        return freed(eyes(name), name)
+
+
+def freed(found: Eyes, name: str) -> Eyes:
+    """The same, at the pictures' own size where its network can."""
+    size, found.size = found.size, None
+    with torch.no_grad():
+        try:
+            maps = found.maps(found.mean.new_zeros(1, 3, 48, 80))
+        except (RuntimeError, AssertionError, ValueError):  # a transformer that knows one size
+            found.size = size
+            maps = found.maps(found.mean.new_zeros(1, 3, SIDE, SIDE))
+    if not maps:
+        raise OmmaError(say("stylize.no_maps", name=name))
+    return found
 
 
 def name_of(name: str) -> str:
@@ -175,8 +200,9 @@ def kept(folder: Path) -> Eyes:
             raise OmmaError(say("models.does_not_fit", tensor=key, found=found, wanted=tuple(value.shape)), file)
     net = build(card["model"], channels=channels, size=size, outputs=outputs, **settings)
     net.load_state_dict({key: tensors[key] for key in net.state_dict()})
-    return Eyes(net, f"omma {card['model']} {_digest(file)}", channels, None if views.get("fit") == "own" else size, mean, std)
+    return Eyes(net, f"omma {card['model']} {digest(file)}", channels, None if views.get("fit") == "own" else size, mean, std)
 
 
-def _digest(file: Path) -> str:
+def digest(file: Path) -> str:
+    """The first digits of what tells a file's content from others."""
     return hashlib.sha256(file.read_bytes()).hexdigest()[:12]

@@ -10,6 +10,10 @@ from omma.errors import OmmaError
 from omma.models._restorer import STEPS, Restorer, possible, sound
 from omma.words import say
 
+NAMES = {
+    "srresnet": "SRResNet: residual blocks with batch norm, trained for small errors (Ledig et al. 2017)",
+    "srgan": "the same against a critic, and by what an encoder sees: sharper, and further from the truth",
+}
 ENDS = ("plain", "tanh")
 
 
@@ -96,7 +100,9 @@ class Srresnet(Restorer):
 def build(
     name: str, *, channels: int, size: int, outputs: int, scale: int = 1, blocks: int = 16, width: int = 64, end: str = "plain"
 ) -> Srresnet:
-    """`srresnet`; `blocks=5 end=tanh` takes the weights of a published SRGAN. `outputs` is not used: as many channels come out as go in.
+    """`srresnet`, or `srgan`, the same network, which learns from other losses (`tasks/restore.py`).
+
+    `blocks=5 end=tanh` takes the weights of a published SRGAN. `outputs` is not used: as many channels come out as go in.
 
     Raises:
         OmmaError: no such scale or end, or a shape that makes no network.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omma.answers.picture import Picture
+from omma.catalog import unknown
 from omma.errors import OmmaError
 from omma.tasks.task import Batch, Task
 from omma.words import say
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 SIDES = {"same": 64, "larger": 32}
 BUDGETS = {"fast": "5min", "balanced": "30min", "best": "60min"}
 EDGE = 1e-3  # of 0–1: from here on Charbonnier's loss grows as the difference does
+LEARN = ("clean", "noisy")
+# What networks wish to learn from where nobody says otherwise, after the literature they are of.
+WISHES: dict[str, dict[str, Any]] = {"srgan": {"loss": "l1", "perceptual": 0.1, "adversarial": 0.005}}
 
 
 class Restore(Task):
@@ -34,6 +38,8 @@ class Restore(Task):
         "scale": (0, "how many times larger the answer is; 0 = as the pairs, or `degrade`, have it"),
         "loss": ("l2", "l2 (what PSNR measures), l1 or charbonnier"),
         "learn": ("clean", "clean: from good pictures; noisy: from noisy ones alone, each pixel from its neighbours"),
+        "perceptual": (0.0, "weight of what an encoder sees otherwise in the answer than in the truth (try 0.1): truer textures"),
+        "encoder": ("random", "by which `perceptual` sees: random, a run or bundle, or timm/NAME:FILE, torchvision/NAME:FILE"),
         "adversarial": (0.0, "weight of a critic that tells made pictures from true ones (try 0.005): sharper, and further from the truth"),
         "channel": ("auto", "what PSNR and SSIM are measured on: Y (luma), RGB, or auto: Y where pictures are enlarged"),
         "border": (-1, "pixels of each border that are not measured; -1 = the scale where pictures are enlarged, else 0"),
@@ -57,6 +63,9 @@ class Restore(Task):
             raise OmmaError(say("restore.fit", fit=recipe.fit))
         if "scale" in settings_of(str(recipe.model)):
             recipe.model_settings.setdefault("scale", scale)
+        for key, value in WISHES.get(str(recipe.model), {}).items():
+            recipe.task_settings.setdefault(key, value)
+        self._settled({**self.settings, **recipe.task_settings})
         recipe.put("plan", optimizer=recipe.optimizer or "adamw")
         optimizer = str(recipe.optimizer)
         rate = {"muon": 0.02, "adam": 4e-3, "adamw": 4e-3}.get(optimizer, 1e-2)
@@ -69,44 +78,86 @@ class Restore(Task):
         recipe.put("plan", **values)
         return recipe
 
+    def _settled(self, settings: dict[str, Any]) -> None:
+        """Refuse words that mean nothing, and an encoder that is not there, before anything is learned.
+
+        Raises:
+            OmmaError: one of these.
+        """
+        from omma.metrics._reference import CHANNELS
+
+        for key, known in (("learn", LEARN), ("channel", CHANNELS)):
+            if settings[key] not in known:
+                raise unknown(say("recipe.value_of", key=key), str(settings[key]), list(known))
+        for key, low in (("perceptual", 0), ("adversarial", 0), ("border", -1)):
+            if settings[key] < low:
+                raise OmmaError(say("recipe.out_of_range", key=key, value=settings[key], low=low, high="∞"))
+        if settings["learn"] == "noisy" and max(settings["perceptual"], settings["adversarial"]) > 0:
+            raise OmmaError(say("restore.nothing_true"))
+        if settings["perceptual"] > 0:
+            from omma.models.eyes import seeing
+
+            seeing(str(settings["encoder"]))
+
     def nets(self, model: nn.Module) -> dict[str, nn.Module]:
         from omma.parts.drawing.critic import Critic
 
         players: dict[str, nn.Module] = {"net": model}
         if self.settings["adversarial"] > 0:
-            players["critic"] = Critic(getattr(model, "channels", 3))
+            players["critic"] = Critic(getattr(model, "channels", 3)).to(next(model.parameters()).device)
         return players
 
     def turns(self, nets: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, Any]]:
         if "critic" not in nets:
             yield "net", self.loss(nets["net"], batch)
             return
+        # Each turn is computed in a call of its own: nothing that holds a graph waits here while other micro-batches take theirs.
+        yield "critic", self._judged(nets, batch)
+        yield "net", self._made(nets, batch)
+
+    def _judged(self, nets: dict[str, nn.Module], batch: Batch) -> torch.Tensor:
+        """The critic's loss on good pictures and on as many made ones."""
         import torch
 
+        from omma.parts.drawing.critic import told_apart
+
+        with torch.no_grad():
+            made = self.through(nets["net"], batch.pictures, batch.truth.get("noise")).float()
+        return told_apart(nets["critic"](batch.truth["picture"]).float(), nets["critic"](made).float())
+
+    def _made(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
+        """The maker's losses; gradients pass through the critic, and none stay."""
         from omma.parts.drawing.critic import frozen, told_apart
 
-        critic, true, noise = nets["critic"], batch.truth["picture"], batch.truth.get("noise")
-        with torch.no_grad():
-            made = self.through(nets["net"], batch.pictures, noise).float()
-        yield "critic", told_apart(critic(true).float(), critic(made).float())
-        made = self.through(nets["net"], batch.pictures, noise).float()
-        with frozen(critic):
-            doubt = told_apart(critic(made).float(), critic(true).float())
-        yield "net", {"loss": self.far(made, true), "adversarial": doubt * self.settings["adversarial"]}
+        true = batch.truth["picture"]
+        made = self.through(nets["net"], batch.pictures, batch.truth.get("noise")).float()
+        with frozen(nets["critic"]):
+            doubt = told_apart(nets["critic"](made).float(), nets["critic"](true).float())
+        return self.far(made, true) | {"adversarial": doubt * self.settings["adversarial"]}
 
-    def loss(self, net: nn.Module, batch: Batch) -> torch.Tensor:
+    def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         if self.settings["learn"] == "noisy":
             from omma.parts.neighbours import neighbours
 
-            return neighbours(lambda pictures: self.through(net, pictures), batch.pictures)
+            return {"loss": neighbours(lambda pictures: self.through(net, pictures), batch.pictures)}
         return self.far(self.through(net, batch.pictures, batch.truth.get("noise")).float(), batch.truth["picture"])
 
-    def far(self, made: torch.Tensor, true: torch.Tensor) -> torch.Tensor:
-        """How far answers are from the truth, by the loss that was chosen."""
-        off, kind = made - true, self.settings["loss"]
-        if kind == "l2":
-            return off.square().mean()
-        return off.abs().mean() if kind == "l1" else (off.square() + EDGE**2).sqrt().mean()
+    def far(self, made: torch.Tensor, true: torch.Tensor) -> dict[str, torch.Tensor]:
+        """How far answers (B, C, H, W) are from the truth, pixel by pixel, and as an encoder sees them where that counts."""
+        import torch
+
+        off, kind, weight = made - true, self.settings["loss"], self.settings["perceptual"]
+        each = off.square() if kind == "l2" else off.abs() if kind == "l1" else (off.square() + EDGE**2).sqrt()
+        told = {"loss": each.mean()}
+        if weight > 0:
+            from omma.models.eyes import seeing
+            from omma.parts.perceptual import perceptual
+
+            encoder = seeing(str(self.settings["encoder"])).to(made.device)
+            with torch.no_grad():
+                wanted = encoder.maps(true)
+            told["perceptual"] = weight * perceptual(encoder.maps(made), wanted).mean()
+        return told
 
     def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
         return {"restored": self.restored(nets["net"], batch.pictures)}

@@ -95,7 +95,8 @@ class Stylize(Task):
         """
         import torch
 
-        from omma.models._styled import Styled, seeing
+        from omma.models._styled import Styled
+        from omma.models.eyes import seeing
 
         assert isinstance(net, Styled)
         self._put(net, str(self.settings["style"]), str(self.settings["mix"]), seeing(str(self.settings["encoder"])))
@@ -157,7 +158,7 @@ class Stylize(Task):
         import torch
 
         from omma.data import chance
-        from omma.models._styled import seeing
+        from omma.models.eyes import seeing
 
         if not hasattr(net, "lesson"):  # a network without a style has the picture to learn
             return (net(batch.pictures) - batch.pictures).square().mean()
