@@ -569,6 +569,7 @@ def test_srgan_is_srresnet_that_learns_otherwise():
 @pytest.mark.parametrize(("words", "part"), [
     (["perceptual=-1"], "-1"), (["adversarial=-0.1"], "-0.1"), (["border=-2"], "-2"), (["channel=Z"], "auto"), (["learn=nois"], "noisy"),
     (["perceptual=0.1", "encoder=nowhere"], "nowhere"), (["perceptual=0.1", "encoder=torchvision/vgg11"], "vgg11"),
+    (["features=nowhere"], "nowhere"), (["features=random+none.safetensors"], "none"),
     (["learn=noisy", "perceptual=0.1"], "true"), (["learn=noisy", "adversarial=0.1"], "true"),
 ])  # fmt: skip
 def test_words_that_mean_nothing_are_refused_before_learning(words, part):

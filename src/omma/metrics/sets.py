@@ -37,6 +37,7 @@ from omma.metrics.mean_ap import MeanAp
 from omma.metrics.metric import Metric
 from omma.metrics.miou import Miou
 from omma.metrics.mse import Mse
+from omma.metrics.perceptual import Perceptual
 from omma.metrics.pixel_accuracy import PixelAccuracy
 from omma.metrics.pixel_auc import PixelAuc
 from omma.metrics.pixel_ece import PixelEce
@@ -100,10 +101,17 @@ def instances(names: Sequence[str], threshold: float = 0.5) -> dict[str, Metric]
     return ranked | quality | _shown(names, matcher, threshold)
 
 
-def restoration(names: Sequence[str], channel: str = "auto", border: int = 0) -> dict[str, Metric]:
-    """A picture for a picture; PSNR decides, as in papers. `channel` and `border` as in `Psnr`: numbers with others cannot be compared."""
+def restoration(names: Sequence[str], channel: str = "auto", border: int = 0, features: str = "") -> dict[str, Metric]:
+    """A picture for a picture; PSNR decides, as in papers. `channel` and `border` as in `Psnr`: numbers with others cannot be compared.
+
+    Where `features` names eyes, also how far they see both apart: `lpips` with the weights of LPIPS, `perceptual` without.
+    """
     kinds = {"psnr": Psnr, "ssim": Ssim, "gain": Gain}
-    return {key: kind(names, channel, border) for key, kind in kinds.items()}
+    found: dict[str, Metric] = {key: kind(names, channel, border) for key, kind in kinds.items()}
+    if features:
+        apart = Perceptual(names, features, border)
+        found["lpips" if apart.file else "perceptual"] = apart
+    return found
 
 
 def stylization(names: Sequence[str], judge: str, paintings: Paintings) -> dict[str, Metric]:

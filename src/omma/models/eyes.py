@@ -140,7 +140,7 @@ def freed(found: Eyes, name: str) -> Eyes:
     size, found.size = found.size, None
     with torch.no_grad():
         try:
-            maps = found.maps(found.mean.new_zeros(1, 3, 48, 80))
+            maps = found.maps(found.mean.new_zeros(1, 3, 64, 96))
         except (RuntimeError, AssertionError, ValueError):  # a transformer that knows one size
             found.size = size
             maps = found.maps(found.mean.new_zeros(1, 3, SIDE, SIDE))

@@ -41,6 +41,7 @@ class Restore(Task):
         "perceptual": (0.0, "weight of what an encoder sees otherwise in the answer than in the truth (try 0.1): truer textures"),
         "encoder": ("random", "by which `perceptual` sees: random, a run or bundle, or timm/NAME:FILE, torchvision/NAME:FILE"),
         "adversarial": (0.0, "weight of a critic that tells made pictures from true ones (try 0.005): sharper, and further from the truth"),
+        "features": ("", "network by which answers are also measured, named like `encoder`; NAME:FILE+FILE: with the weights of LPIPS"),
         "channel": ("auto", "what PSNR and SSIM are measured on: Y (luma), RGB, or auto: Y where pictures are enlarged"),
         "border": (-1, "pixels of each border that are not measured; -1 = the scale where pictures are enlarged, else 0"),
     }  # fmt: skip
@@ -98,6 +99,10 @@ class Restore(Task):
             from omma.models.eyes import seeing
 
             seeing(str(settings["encoder"]))
+        if settings["features"]:
+            from omma.metrics.perceptual import opened, parted
+
+            opened(*parted(str(settings["features"])))
 
     def nets(self, model: nn.Module) -> dict[str, nn.Module]:
         from omma.parts.drawing.critic import Critic
@@ -205,7 +210,7 @@ class Restore(Task):
         larger = self.scale > 1
         channel, border = self.settings["channel"], int(self.settings["border"])
         channel = "Y" if larger and channel == "auto" else channel
-        return restoration(self.names, channel, border if border >= 0 else self.scale * larger)
+        return restoration(self.names, channel, border if border >= 0 else self.scale * larger, str(self.settings["features"]))
 
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of what was given."""

@@ -42,8 +42,8 @@ def evaluate(
         compare: another bundle or run, tested on the same pictures, with a verdict: better, worse or cannot tell.
         format: how the data lies on disk; sniffed when left out.
         out: write a report page here (a file or a folder).
-        features: of a model that draws: the network by whose eyes pictures are measured: random, a run, or timm/NAME:FILE; that of its
-            training when left out.
+        features: of a model that draws or restores: the network by whose eyes pictures are measured: random, a run, or timm/NAME:FILE;
+            that of its training when left out. Where it restores, NAME:FILE+FILE brings the weights of LPIPS.
         helps: of a model that draws by class: also train a classifier with and without drawn pictures, for so long each (2min), and say
             whether they help: better, worse or cannot tell.
         device: where to compute.
