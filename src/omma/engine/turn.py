@@ -82,6 +82,8 @@ def take(
         machine.same_buffers(players.nets[who])
         if who in players.averages:
             players.averages[who].follow(players.nets[who])
+    for net in players.nets.values():  # batch norm also looks at what goes by in the turns of others
+        machine.same_buffers(net)
     return told
 
 
