@@ -252,6 +252,7 @@ def test_distilling_pulls_towards_the_teacher():
     torch.manual_seed(0)
     teacher, net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
     batch = Batch(torch.randn(64, 3, 2, 2), {"target": torch.eye(3)[torch.randint(3, (64,))]})
+    teacher.gives = "row"
     task = Distil(Classify(NAMES), teacher)
     assert task.loss(teacher, batch)["distance"].item() == 0.0
     optimizer = torch.optim.Adam(net.parameters(), 0.05)

@@ -22,7 +22,7 @@ from omma.errors import NotMeaningful, OmmaError
 from omma.models._generator import halvings
 from omma.models.flow import nearly
 from omma.models.making import build, settings_of
-from omma.models.network import blank
+from omma.models.network import Blank
 from omma.parts.drawing.augment import augment, cut_out, moved, recoloured
 from omma.parts.drawing.critic import frozen
 from omma.parts.drawing.rivalry import GAMES, squared
@@ -185,7 +185,7 @@ def test_flow_learns_the_mean_way():
 
 def test_blank():
     task = Generate(["drawn"])
-    assert task.infer({"net": lambda rows: blank("drawn", len(rows), 0)}, Batch(torch.zeros(1, 6)))["drawn"].shape == (1, 1, 8, 8)
+    assert task.infer({"net": Blank("drawn", 0)}, Batch(torch.zeros(1, 6)))["drawn"].shape == (1, 1, 8, 8)
 
 
 # ── seeds ───────────────────────────────────────────────────────────────────────────────────────────────

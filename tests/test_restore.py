@@ -27,6 +27,7 @@ from omma.explainers.places import busiest
 from omma.formats.format import open_data
 from omma.models.eyes import eyes, seeing, unlearned
 from omma.models.making import build
+from omma.models.network import Network
 from omma.parts.perceptual import perceptual
 from omma.parts.reach import reach
 from omma.recipe import Recipe
@@ -255,7 +256,7 @@ def test_a_graph_answers_as_the_network_does(model, tmp_path, monkeypatch):
 # ── scores ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
-class Same(torch.nn.Module):
+class Same(Network):
     """Says what it is given."""
 
     channels, scale, enlarges = 3, 1, True

@@ -33,7 +33,7 @@ from omma.engine.pipeline import Pipeline
 from omma.engine.told import told
 from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.making import build
-from omma.models.network import Network, blank
+from omma.models.network import Blank, Network
 from omma.parts.drawing.seeds import FREE
 from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
@@ -298,7 +298,7 @@ def _network(card: dict[str, Any], task: Task, views: Views) -> Network:
 
 def _answers(task: Task, gives: str, point: dict[str, Any]) -> None:
     """Settings and operating point go together: the arithmetic of an answer is done once, on a network's output of zeros."""
-    tensors = task.infer({"net": lambda pictures: blank(gives, len(pictures), task.outputs)}, Batch(torch.zeros(1, 1, 8, 8)))  # type: ignore[dict-item]
+    tensors = task.infer({"net": Blank(gives, task.outputs)}, Batch(torch.zeros(1, 1, 8, 8)))
     told(task, task.answer.operate(tensors, point), point)
 
 

@@ -54,7 +54,7 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     net.train()
     truth = _objects(size, outputs)
     answers = net(pictures, truth) if net.gives == "objects" else net(pictures)
-    side = size * (settings.get("scale", 1) if getattr(net, "enlarges", False) else 1)
+    side = size * (settings.get("scale", 1) if net.enlarges else 1)
     shapes = {"row": (3, outputs), "pixels": (3, outputs, size, size), "picture": (3, channels, side, side)}
     shapes["frame"] = shapes["drawn"] = 3, channels, size, size
     _reaches(net, answers, shapes.get(net.gives))
@@ -244,8 +244,27 @@ def _small(task: Any) -> Any:
     if task.reads == "row":
         return torch.nn.Sequential(torch.nn.AvgPool2d(SIDE // 8), torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, task.outputs))
     if task.reads in ("pixels", "picture"):
-        return torch.nn.Conv2d(3, 3 if task.reads == "picture" else task.outputs, 3, padding=1)
+        return _one(3 if task.reads == "picture" else task.outputs)
     return build(task.models[0], channels=3, size=SMALL if task.asks == "seed" else SIDE, outputs=task.outputs)
+
+
+def _one(outputs: int) -> Any:
+    """A network of one convolution, from pictures of three channels to pixels or pictures of their size."""
+    import torch
+
+    from omma.models.network import Network
+
+    class One(Network):
+        channels = 3
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = torch.nn.Conv2d(3, outputs, 3, padding=1)
+
+        def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+            return self.head(pictures)
+
+    return One()
 
 
 def extent(truth: Any) -> tuple[int, int]:

@@ -95,7 +95,7 @@ def thin(net: Network, share: float, channels: int, size: int) -> None:
 class Distil:
     """A task whose loss also asks the narrow network to say what the whole one says (Ba & Caruana 2014: outputs, not labels alone)."""
 
-    def __init__(self, task: Task, teacher: nn.Module) -> None:
+    def __init__(self, task: Task, teacher: Network) -> None:
         self._task, self._teacher = task, teacher.eval()
 
     def __getattr__(self, name: str) -> Any:
@@ -106,7 +106,7 @@ class Distil:
 
     def loss(self, net: nn.Module, batch: Batch) -> dict[str, torch.Tensor]:
         # Which objects a network names is no vector to come near to, and the good pictures are known: it learns from the truth.
-        if getattr(self._teacher, "gives", "row") in ("objects", "picture", "frame"):
+        if self._teacher.gives in ("objects", "picture", "frame"):
             return self._task.loss(net, batch)  # type: ignore[return-value]
         said = net(batch.pictures)
         with torch.no_grad():

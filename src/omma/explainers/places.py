@@ -65,7 +65,7 @@ def made_from(opened: Bundle, original: np.ndarray, method: str, at: Corners | N
     device = next(pipeline.parameters()).device
     part = torch.from_numpy(np.ascontiguousarray(frame[None, top:bottom, left:right])).to(device)
     inside = torch.tensor([at[0] - left, at[1] - top, min(at[2], width) - left, min(at[3], height) - top], device=device)
-    whole = remembering(opened.net, frame) if hasattr(opened.net, "steady") else nullcontext()
+    whole = remembering(opened.net, frame) if opened.net.remembers else nullcontext()
     with whole:
         answer, heat, proof = _asked(opened, pipeline, part, method, inside)
     full = np.zeros((height, width), np.float32)

@@ -31,7 +31,6 @@ class Generator(Network):
     """
 
     gives: ClassVar[str] = "drawn"
-    game: ClassVar[str] = ""
 
     def __init__(self, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
         super().__init__()

@@ -31,8 +31,6 @@ class Restorer(Network):
     """
 
     gives: ClassVar[str] = "picture"
-    # True: the network enlarges by `scale`, (B, C, s·h, s·w); False: it gets pictures that are enlarged already, and keeps their size.
-    enlarges: ClassVar[bool] = False
 
     def __init__(self, channels: int, scale: int) -> None:
         super().__init__()

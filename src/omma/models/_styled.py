@@ -83,10 +83,7 @@ class Styled(Restorer):
 
     # Whether other styles can be had without learning anew.
     free: ClassVar[bool] = False
-    # Whether an answer is found by optimising the picture: then nothing learns, and no graph can answer.
-    optimises: ClassVar[bool] = False
-    # Whether even large pictures are answered in one piece.
-    at_once: ClassVar[bool] = False
+    remembers: ClassVar[bool] = True
     paintings: torch.Tensor
     mix: torch.Tensor
     strength: torch.Tensor
@@ -205,13 +202,13 @@ def texture_of(encoder: Eyes, paintings: torch.Tensor) -> Texture:
     return Texture([torch.cat([t.means[i] for t in each]) for i in levels], [torch.cat([t.products[i] for t in each]) for i in levels])
 
 
-def meaningful(net: nn.Module, verb: str) -> None:
+def meaningful(net: Network, verb: str) -> None:
     """Refuse what has no meaning for a network that optimises pictures.
 
     Raises:
         NotMeaningful: it does.
     """
-    if getattr(net, "optimises", False):
+    if net.optimises:
         raise NotMeaningful(say(f"stylize.optimised.{verb}"))
 
 

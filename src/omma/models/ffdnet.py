@@ -23,7 +23,7 @@ class Ffdnet(Restorer):
         channels, scale: see `Restorer`.
     """
 
-    hears_noise = True  # `forward` takes the level of the noise where it is known
+    hears_noise = True
 
     def __init__(self, depth: int, width: int, norm: str, channels: int, scale: int) -> None:
         super().__init__(channels, scale)

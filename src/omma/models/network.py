@@ -31,6 +31,18 @@ class Network(nn.Module):
     # What a person should know about the weights it started from: {"weights": …, "licence": …}; empty = random.
     # Published weights also bring the mean and std of the pictures they were trained on.
     origin: dict[str, Any]
+    # How it learns against a critic, see `parts/drawing/rivalry.py`; "" = without one.
+    game: ClassVar[str] = ""
+    # Of a network from pictures to pictures: whether it enlarges by its `scale`, or gets pictures that are enlarged already;
+    enlarges: ClassVar[bool] = False
+    # whether `forward` also takes the level of the noise, where that is known;
+    hears_noise: ClassVar[bool] = False
+    # whether what it says anywhere depends on all of the picture in a way that it can remember, see `still` and `steady` of
+    # `_styled.Styled`; whether even large pictures are answered in one piece;
+    remembers: ClassVar[bool] = False
+    at_once: ClassVar[bool] = False
+    # whether an answer is found by optimising the picture: then nothing learns, and no graph can answer.
+    optimises: ClassVar[bool] = False
     # The network that goes on from this one's body where other answers are wanted (`train --from`); "" = one of the same name.
     continues: ClassVar[str] = ""
     # Parts of names as published files have them → as this network has them.
@@ -94,3 +106,22 @@ def blank(gives: str, count: int, outputs: int) -> Any:
         corners, none = torch.zeros(count, 1, 4), torch.zeros(count, 1)
         return {"boxes": corners, "probabilities": none, "classes": none.long(), "masks": torch.zeros(count, 1, 8, 8)}
     return torch.zeros(count, outputs)
+
+
+class Blank(Network):
+    """Sees nothing, and gives what a network of this kind gives, see `blank`: stands for one whose weights are not wanted.
+
+    Args:
+        kind: as `Network.gives`.
+        outputs: how many.
+    """
+
+    enlarges = True
+    channels = 1
+
+    def __init__(self, kind: str, outputs: int) -> None:
+        super().__init__()
+        self.kind, self.outputs = kind, outputs
+
+    def forward(self, pictures: torch.Tensor) -> Any:
+        return blank(self.kind, len(pictures), self.outputs)

@@ -125,7 +125,7 @@ def _whole(made: Ready) -> torch.nn.Module:
 
 def train_score(made: Ready, most: int = 2000) -> tuple[float, dict[str, float]] | None:
     """The judged networks on a part of what they learned from, not varied: for the verdict on over- and underfitting."""
-    if getattr(made.net, "optimises", False):  # minutes a picture: `evaluate` does that when asked
+    if made.net.optimises:  # minutes a picture: `evaluate` does that when asked
         return None
     score = validator(made.task, made.batches, made.views, "train", most)
     return score(made.players.nets) if score else None
@@ -136,7 +136,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
     bundle = pack(run, made, facts, machine)
     parts = made.dataset.counts()
     part = "test" if parts.get("test") else "val" if parts.get("val") else ""
-    slow = getattr(made.net, "optimises", False)
+    slow = made.net.optimises
     part = "" if slow else part
     notes = bundle.card["notes"]
     if part != "test":

@@ -114,8 +114,8 @@ def ready(
     if start is not None:
         continue_from(net, task, start)
     net.origin = dict(kept.origin) if kept else net.origin
-    if kept is None and hasattr(task, "furnish"):  # what a network keeps of its task's settings (styles) lies in its checkpoints later
-        task.furnish(net)
+    if kept is None and task.furnishes:  # what a network keeps of its task's settings (styles) lies in its checkpoints later
+        task.furnish(net)  # type: ignore[attr-defined]
     views = Views.from_json(kept.views) if kept and kept.views else views_for(recipe, fingerprint, net, start)
     if views.fit == "windows" and not is_placed(task):
         raise OmmaError(say("train.windows", task=recipe.task))
@@ -138,7 +138,7 @@ def ready(
         net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
     machine.place(net)
     players = Players.gather(task, net, recipe)
-    watched = None if getattr(net, "optimises", False) else validator(task, batches, views)
+    watched = None if net.optimises else validator(task, batches, views)
     return Ready(task, recipe, dataset, views, net, players, batches, watched)
 
 
@@ -146,7 +146,7 @@ def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Vie
     """What a task learns from, step by step: pictures in frames, or parts of pictures at their own size."""
     where = (machine.rank, machine.world, machine.device)
     if isinstance(frames, Originals):
-        return Crops(frames, seen, views, recipe, task.scale, *where)  # type: ignore[attr-defined]
+        return Crops(frames, seen, views, recipe, task.scale, *where)
     return Batches(frames, seen, task, views, recipe, *where)
 
 
@@ -182,9 +182,8 @@ def windowed(views: Views, recipe: Recipe, net: Network) -> Views:
     Pictures at their own size are read in parts that overlap by as far as the network looks.
     """
     if views.fit == "own":
-        steady = hasattr(net, "still")  # looks at all of a picture, and can remember what it saw there
-        far = reach(net.still() if steady else net, recipe.get("channels", 3))  # type: ignore[operator]
-        return replace(views, overlap=UNKNOWN if far is None else far, whole=steady or far is None)
+        far = reach(net.still() if net.remembers else net, recipe.get("channels", 3))  # type: ignore[operator]
+        return replace(views, overlap=UNKNOWN if far is None else far, whole=net.remembers or far is None)
     if views.fit != "windows":
         return replace(views, overlap=0, whole=False)
     return replace(views, overlap=min(recipe.get("overlap", views.size // 4), views.size // 2), whole=net.gives == "objects")

@@ -44,7 +44,7 @@ def fastest(bundle: Bundle, watch: Watch = Watch(), device: Any = "cpu", *, lane
         lanes: see `Runtime`.
         frames: (N, S, S, C) uint8, pictures of the user for the parity gate; random ones are always there.
     """
-    if str(device) != "cpu" or getattr(bundle.net, "optimises", False):
+    if str(device) != "cpu" or bundle.net.optimises:
         return named("eager", bundle, lanes=lanes, device=str(device))
     if bundle.card.get("runtime", {}).get("file"):
         return named("ort", bundle, lanes=lanes)
@@ -62,7 +62,7 @@ def fastest(bundle: Bundle, watch: Watch = Watch(), device: Any = "cpu", *, lane
 
 def ready(bundle: Bundle) -> bool:
     """Whether `fastest` would answer at once: measured before, and its graph made and passed."""
-    if bundle.card.get("runtime", {}).get("file") or getattr(bundle.net, "optimises", False):
+    if bundle.card.get("runtime", {}).get("file") or bundle.net.optimises:
         return True
     rates = remembered(bundle)
     if rates is None:

@@ -91,7 +91,7 @@ class Generate(Task):
 
     def nets(self, model: nn.Module) -> dict[str, nn.Module]:
         players: dict[str, nn.Module] = {"net": model}
-        if getattr(model, "game", ""):
+        if model.game:
             players["critic"] = model.critic().to(next(model.parameters()).device)  # type: ignore[operator]
         return players
 

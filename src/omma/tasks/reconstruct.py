@@ -69,7 +69,7 @@ class Reconstruct(Task):
 
         clean, noise = batch.pictures, float(self.settings["denoise"])
         seen = clean + noise * torch.randn_like(clean) if noise > 0 and net.training else clean
-        said = net(seen, True) if getattr(net, "training", False) else net(seen)
+        said = net(seen, True) if net.training else net(seen)
         found = said if isinstance(said, dict) else {"rebuilt": said}
         terms = {"loss": (found["rebuilt"].float() - clean).square().mean()}
         if "divergence" in found:

@@ -109,7 +109,7 @@ class Restore(Task):
 
         players: dict[str, nn.Module] = {"net": model}
         if self.settings["adversarial"] > 0:
-            players["critic"] = Critic(getattr(model, "channels", 3)).to(next(model.parameters()).device)
+            players["critic"] = Critic(model.channels).to(next(model.parameters()).device)  # type: ignore[arg-type]
         return players
 
     def turns(self, nets: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, Any]]:
@@ -167,7 +167,7 @@ class Restore(Task):
     def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
         return {"restored": self.restored(nets["net"], batch.pictures)}
 
-    def restored(self, net: nn.Module, pictures: torch.Tensor) -> torch.Tensor:
+    def restored(self, net: Any, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, h, w) → (B, C, s·h, s·w), C = 1 or 3 whatever the network reads.
 
         A network of one channel is given the luma of what it enlarges, while the colours are enlarged by bicubic interpolation; without
@@ -178,7 +178,7 @@ class Restore(Task):
         from omma.parts.bicubic import enlarge
         from omma.parts.colour import rgb, ycbcr
 
-        reads, found, scale = getattr(net, "channels", pictures.shape[1]), pictures.shape[1], self.scale
+        reads, found, scale = net.channels, pictures.shape[1], self.scale
         if reads == found:
             return self.through(net, pictures)
         if found == 1:
@@ -189,7 +189,7 @@ class Restore(Task):
         bright = self.through(net, parts[:, :1] / 255) * 255
         return rgb(torch.cat([bright.to(parts.dtype), enlarge(parts[:, 1:], scale)], 1)) / 255
 
-    def through(self, net: nn.Module, pictures: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+    def through(self, net: Any, pictures: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """The network's answer; one that does not enlarge is given what bicubic interpolation makes.
 
         Args:
@@ -197,9 +197,9 @@ class Restore(Task):
         """
         from omma.parts.bicubic import enlarge
 
-        if self.scale > 1 and not getattr(net, "enlarges", True):
+        if self.scale > 1 and not net.enlarges:
             pictures = enlarge(pictures, self.scale)
-        return net(pictures, noise) if noise is not None and getattr(net, "hears_noise", False) else net(pictures)
+        return net(pictures, noise) if noise is not None and net.hears_noise else net(pictures)
 
     def decode(self, tensors: dict[str, torch.Tensor], batch: Batch | None = None) -> list[Picture]:
         return [Picture.of(one) for one in tensors["restored"].cpu().numpy()]

@@ -33,7 +33,8 @@ class Stylize(Task):
     reads = "picture"
     models = ("johnson", "johnson-half", "adain", "gatys")
     explains = "attribution"
-    scale = 1  # what is answered is as large as what was given
+    furnishes = True
+    _model: Any = None  # whose styles results are measured by
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
         "style": ("", "the pictures to paint like: files or folders, joined by commas; several are mixed"),
         "mix": ("", "shares of several styles, joined by commas; alike when open"),
@@ -83,7 +84,7 @@ class Stylize(Task):
         strong(float(self.settings["strength"]))
 
     def nets(self, model: nn.Module) -> dict[str, nn.Module]:
-        self._model = model  # whose styles results are measured by
+        self._model = model
         return {"net": model}
 
     def furnish(self, net: nn.Module) -> None:
@@ -168,7 +169,7 @@ class Stylize(Task):
         return net.lesson(batch.pictures, draws, encoder)  # type: ignore[operator]
 
     def turns(self, nets, batch, step):
-        if getattr(nets["net"], "optimises", False):
+        if nets["net"].optimises:
             return
         yield "net", self.loss(nets["net"], batch, step)
 
@@ -188,8 +189,9 @@ class Stylize(Task):
         return stylization(self.names, str(self.settings["judge"]), self._paintings)
 
     def _paintings(self) -> Any:
-        model: Any = getattr(self, "_model", None)
-        return None if getattr(model, "paintings", None) is None else (model.paintings, model.mix)
+        from omma.models._styled import Styled
+
+        return (self._model.paintings, self._model.mix) if isinstance(self._model, Styled) else None
 
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of the picture."""

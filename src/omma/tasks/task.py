@@ -51,6 +51,8 @@ class Task:
     explains: ClassVar[str] = "gradcam"
     # The losses that `loss=` takes; () = any.
     LOSSES: ClassVar[tuple[str, ...]] = ()
+    # Whether its networks keep some of its settings inside: then `furnish(net)` puts them there before the first step.
+    furnishes: ClassVar[bool] = False
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
         self.names = list(names)
@@ -60,6 +62,11 @@ class Task:
     def outputs(self) -> int:
         """How many numbers the network's head gives for one picture."""
         return len(self.names)
+
+    @property
+    def scale(self) -> int:
+        """How many times larger than what is given an answer that is a picture is."""
+        return 1
 
     def plan(self, fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
         """What the data says about the settings: returns a recipe in which open values are filled."""

@@ -232,7 +232,7 @@ def _engine(opened: Bundle, name: str | None, total: int, device: Any, watch: Wa
         lanes = min(cores(), max(1, total)) if device.type == "cpu" else 2  # on an accelerator one thread decodes while the other computes
     if opened.card.get("runtime", {}).get("file"):
         return choose.named(name or "ort", opened, lanes=lanes)
-    if name is not None or device.type != "cpu" or getattr(opened.net, "optimises", False):
+    if name is not None or device.type != "cpu" or opened.net.optimises:
         return choose.named(name or "eager", opened, lanes=lanes, device=str(device))
     if not choose.ready(opened):
         eager, frame = choose.named("eager", opened), opened.asked()

@@ -58,7 +58,7 @@ def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 def remembers(net: Any, picture: np.ndarray) -> bool:
     """Whether a network is shown a picture (H, W, C) reduced before its parts: one that looks at all of it, and it is large."""
-    return hasattr(net, "steady") and not net.at_once and max(picture.shape[:2]) > THUMBNAIL
+    return net is not None and net.remembers and not net.at_once and max(picture.shape[:2]) > THUMBNAIL
 
 
 def remembering(net: Any, picture: np.ndarray) -> AbstractContextManager[None]:
@@ -81,7 +81,7 @@ def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int =
         net: what computes, where `ask` goes to a network of torch.
     """
     with remembering(net, picture) if remembers(net, picture) else nullcontext():
-        return _painted(ask, task, views, picture, max(picture.shape[:2]) if getattr(net, "at_once", False) else tile)
+        return _painted(ask, task, views, picture, max(picture.shape[:2]) if net is not None and net.at_once else tile)
 
 
 def _painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int) -> Picture:
