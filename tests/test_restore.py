@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -384,6 +385,26 @@ def test_pairs_say_how_much_larger(tmp_path):
     trained = omma.train(str(tmp_path / "set"), *words, task="restore", budget="2 steps", out=str(tmp_path / "run"), device="cpu")
     bundle = trained.open()
     assert bundle.task.scale == 3 and bundle.net.scale == 3 and bundle.task.settings["degrade"] == ""
+
+
+def test_every_picture_is_restored_once_by_a_model_that_has_not_seen_it(goods, tmp_path):
+    """Pairs made by `degrade` are the same in every fold; the score is of all pictures, the model of the last run."""
+    words = ["degrade=reduce:2", "model=span", "width=8", "depth=2", "size=8", "batch=4", "evals=1", "features=random"]
+    made = omma.train(str(goods), *words, task="restore", folds=3, budget="2 steps", out=str(tmp_path / "run"), device="cpu")
+    assert made.split == "3 folds" and made.scores["psnr"]["n"] == 10 == made.scores["perceptual"]["n"]
+    everything = posed(open_data(goods), "pairs", {"degrade": "reduce:2"})
+    seen, psnr = [], []
+    for fold in (1, 2, 3):
+        home = tmp_path / "run" / "folds" / str(fold)
+        with (home / "split.csv").open(encoding="utf-8") as rows:
+            held = {row["id"] for row in csv.DictReader(rows) if row["split"] == "test"}
+        part = everything.choose([place for place, sample in enumerate(everything.samples) if sample.id in held])
+        seen += sorted(held)
+        psnr += [evaluate_bundle(omma.open(str(home)), part, "test").scores["psnr"].value] * len(held)
+    assert sorted(seen) == sorted(path.name for path in goods.iterdir()), "each is held out once"
+    assert made.scores["psnr"]["value"] == pytest.approx(np.mean(psnr), abs=1e-6)
+    assert "3 folds" in (tmp_path / "run" / "report.html").read_text("utf-8")
+    assert len(predicted(str(tmp_path / "run"), tmp_path, goods / "0.png")) == 1
 
 
 # ── why ─────────────────────────────────────────────────────────────────────────────────────────────────
