@@ -79,9 +79,12 @@ class Restorer(Network):
 
 
 def whole(pictures: torch.Tensor, step: int) -> torch.Tensor:
-    """(B, C, h, w) → the same with both sides rounded up to multiples of `step`: the last row and column are repeated."""
+    """(B, C, h, w) → the same with both sides rounded up to multiples of `step`, two at least: the last row and column are repeated.
+
+    Two, since a graph for any size has no sides of a single place: what is traced for several is another computation than for one.
+    """
     height, width = pictures.shape[2:]
-    right, below = ((side + step - 1) // step * step - side for side in (width, height))
+    right, below = (torch.sym_max((side + step - 1) // step, 2) * step - side for side in (width, height))
     return F.pad(pictures, (0, right, 0, below), mode="replicate")
 
 
