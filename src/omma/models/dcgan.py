@@ -140,17 +140,10 @@ def begun(layer: nn.Module) -> None:
 
 
 def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 64, kinds: int = 0) -> Dcgan:
-    """`dcgan`, `wgan-gp` or `sngan`.
-
-    Args:
-        width: channels at half of the resolution.
-        latent: numbers of chance a picture is drawn from.
-        kinds: places that chance begins in, see `Generator.begin`; 0 = one.
-        outputs: classes that can be asked for; 0 = none.
-        channels, size: of the pictures, any size from 8 pixels.
+    """`dcgan`, `wgan-gp` or `sngan`; `width` as in `Dcgan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:
-        OmmaError: the pictures are too small, or the settings make no network.
+        OmmaError: as `sound` says.
     """
     sound(size, width, latent, kinds)
     return TAUGHT[name](width, latent, outputs, channels, size, kinds)

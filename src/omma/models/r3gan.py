@@ -149,18 +149,10 @@ def begun(conv: nn.Conv2d, share: float = 1.0) -> nn.Conv2d:
 
 
 def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 64, kinds: int = 0) -> R3gan:
-    """`r3gan`.
-
-    Args:
-        width: channels at half of the resolution.
-        depth: blocks at each resolution.
-        latent: numbers of chance a picture is drawn from.
-        kinds: places that chance begins in, see `Generator.begin`; 0 = one.
-        outputs: classes that can be asked for; 0 = none.
-        channels, size: of the pictures, any size from 8 pixels.
+    """`r3gan`; `width` and `depth` as in `R3gan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:
-        OmmaError: the pictures are too small, or the settings make no network.
+        OmmaError: as `sound` says, or so many blocks make no network.
     """
     sound(size, width, latent, kinds)
     if not 1 <= depth <= MOST_DEEP:

@@ -29,6 +29,7 @@ MOST = 10_000  # pictures of either kind that are measured
 LEARNED = 60_000  # pictures among which the nearest one is looked for
 SMALL = 32  # pixels: as large as pictures are compared that may be copies of each other
 AT_ONCE = 256
+CELL = 64  # pixels that a small picture is enlarged to at least
 
 
 def beside(
@@ -150,12 +151,13 @@ def closest_pair(dataset: Dataset, views: Views, watch: Watch = Watch()) -> floa
     return best
 
 
-def sheet(made: Sequence[Drawn], columns: int = 8) -> np.ndarray:
-    """Drawn pictures in rows, (H, W, 3) uint8."""
+def sheet(pictures: Sequence[Drawn]) -> np.ndarray:
+    """Pictures in rows of 16; few, or with their classes, in rows of 8: (H, W, 3) uint8."""
     from omma.answers import draw
 
-    shown = [one.draw(one.pixels) for one in made]
-    return draw.grid(shown, (), max(64, shown[0].shape[0]), columns)
+    names = [one.label for one in pictures] if any(one.label for one in pictures) else []
+    cells, few = [one.draw(one.pixels) for one in pictures], len(pictures) <= 16
+    return draw.grid(cells, names, max(CELL, cells[0].shape[0] if few else CELL), 8 if names or few else 16)
 
 
 def pixels_of(frame: torch.Tensor) -> Drawn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from omma.answers.picture import shown
 from omma.data.sample import Dataset
 from omma.engine.painting.drawing import between, by, drawn, rows_of
 from omma.errors import OmmaError
+from omma.report.drawings import CELL, sheet
 from omma.report.evaluation import Evaluation
 from omma.report.page import Page, Text
 from omma.words import both
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from omma.bundle import Bundle
 
 SHEET, NEAR, WAYS, STEPS = 64, 12, 4, 8  # pictures of a sheet, pairs, strips and their pictures
-CELL = 64  # pixels that a small picture is enlarged to at least
 WIDE = 1200
 
 
@@ -43,13 +42,6 @@ def drawn_into(made: Page, evaluation: Evaluation, bundle: Bundle, dataset: Data
     made.heading(both("generate.between"))
     made.pictures([(_ways(bundle), both("generate.between_is"), "")], WIDE)
     _nearest(made, said, dataset)
-
-
-def sheet(pictures: Sequence[Drawn]) -> np.ndarray:
-    """Pictures in rows of 16, or with their classes in rows of 8."""
-    names = [one.label for one in pictures] if any(one.label for one in pictures) else []
-    cells = [shown(one.deep(8)) for one in pictures]
-    return draw.grid(cells, names, max(CELL, cells[0].shape[0] if len(cells) <= 16 else CELL), 8 if names else 16)
 
 
 def _ways(bundle: Bundle) -> np.ndarray:
