@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from omma.engine import turn
 from omma.engine.checkpoint import Checkpoints
 from omma.engine.loop import learn, tensors_of
+from omma.engine.measure import over_cycle, times
 from omma.engine.turn import Players
 from omma.errors import NonFinite
 from omma.tasks.classify import Classify
@@ -181,3 +183,27 @@ def test_a_player_steps_before_the_code_after_its_yield(tmp_path):
 def test_learning_needs_nothing_held_out(tmp_path):
     _, events, keep = run(tmp_path, tiny_recipe(), total=4, check=None)
     assert events[-1]["best_step"] is None and keep.latest().step == 4
+
+
+def test_a_step_costs_what_one_costs_over_a_cycle_of_turns():
+    """At each place of a cycle the median counts, of whole cycles of the later half; one turn in five is no outlier."""
+    assert over_cycle([9, 9, 9, 9, 9, 1, 1, 1, 1, 6], 5) == 2.0
+    assert over_cycle([9, 9, 9, 9, 9, 9, 1, 8, 1, 3, 1, 3], 2) == 2.0
+    assert over_cycle([7, 7, 1, 2, 9], 1) == 5.5
+
+
+def test_turns_that_come_later_are_measured_too():
+    class Slow(TwoPlayers):
+        """Its maker, who has a turn at every second step, takes 40 ms."""
+
+        cycle = 2
+
+        def turns(self, nets, batch, step):
+            yield from super().turns(nets, batch, step)
+            time.sleep(0.04 * (step % 2))
+
+    model = torch.nn.ModuleDict({"maker": torch.nn.Linear(4, 4), "judge": torch.nn.Linear(4, 1)})
+    task, recipe = Slow(["a", "b"]), tiny_recipe(ema=0.0)
+    before = copy.deepcopy(model.state_dict())
+    found = times(1.0, task, Players.gather(task, model, recipe), TinyBatches(), recipe, CPU, None, 1)
+    assert found.step >= 0.02 and all(torch.equal(before[key], value) for key, value in model.state_dict().items())

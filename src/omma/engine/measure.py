@@ -6,6 +6,7 @@ import copy
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from omma.data.batches import Batches
@@ -36,20 +37,22 @@ def times(
     Networks, optimizers and chance are left as they were: copies are timed and thrown away.
     """
     twin = copy.deepcopy(players)
-    small = recipe.get("progressive", 0.0)
+    small, cycle = recipe.get("progressive", 0.0), task.cycle
 
     def step_at(progress: float) -> float:
-        """Median seconds of a step; the first half warms caches, memory and the processor, and does not count."""
+        """Mean seconds of a step over a cycle of turns: the median of each of its places, of whole cycles.
+
+        The first half warms caches, memory and the processor, and does not count.
+        """
         took: list[float] = []
         start = time.monotonic()
-        while len(took) < 4 or (time.monotonic() - start < min(12.0, 0.02 * seconds) and len(took) < 40):
+        while machine.agree(len(took) < max(4, 2 * cycle) or (time.monotonic() - start < min(12.0, 0.02 * seconds) and len(took) < 40)):
             tick = time.monotonic()
             batch = batches.at(len(took), progress)
-            told = turn.take(task, twin, batch, 0, recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
+            told = turn.take(task, twin, batch, len(took), recipe, machine, 0.0, recipe.get("micro_batch", len(batch)))
             float(sum(told.values()))  # waits for the device
             took.append(time.monotonic() - tick)
-        warm = took[len(took) // 2 :]
-        return sorted(warm)[len(warm) // 2]
+        return over_cycle(took, cycle)
 
     step = (1 - small) * step_at(1.0) + (small * step_at(0.0) if small else 0.0)
     answer = 0.0
@@ -61,3 +64,14 @@ def times(
         torch.cuda.empty_cache()
     found = machine.agree((step, answer))
     return Times(*found)
+
+
+def over_cycle(took: list[float], cycle: int) -> float:
+    """Mean seconds of a step: at each place of a cycle of turns the median over the whole cycles in the later half, one at least.
+
+    Args:
+        took: seconds of one step after the other, of one cycle at least.
+        cycle: steps after which turns begin anew.
+    """
+    count = max(1, len(took) // 2 // cycle) * cycle
+    return float(np.median(np.reshape(took[-count:], (-1, cycle)), 0).mean())

@@ -93,6 +93,7 @@ class Generate(Task):
         players: dict[str, nn.Module] = {"net": model}
         if model.game:
             players["critic"] = model.critic().to(next(model.parameters()).device)  # type: ignore[operator]
+            self.cycle = self._game(players).every
         return players
 
     def turns(self, nets: dict[str, nn.Module], batch: Batch, step: int) -> Iterator[tuple[str, Any]]:

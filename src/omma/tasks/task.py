@@ -53,6 +53,8 @@ class Task:
     LOSSES: ClassVar[tuple[str, ...]] = ()
     # Whether its networks keep some of its settings inside: then `furnish(net)` puts them there before the first step.
     furnishes: ClassVar[bool] = False
+    # Steps after which the players' turns begin anew; `nets` sets it where that depends on them.
+    cycle: int = 1
 
     def __init__(self, names: Sequence[str], **settings: Any) -> None:
         self.names = list(names)
