@@ -18,7 +18,7 @@ from omma.metrics import perceptual as measured
 from omma.metrics.perceptual import Perceptual, parted
 from omma.metrics.sets import restoration
 from omma.models.eyes import WIDTHS, eyes
-from omma.parts.perceptual import deep, lpips
+from omma.parts.drawing.perceptual import deep, lpips
 from omma.tasks.restore import Restore
 from test_restore import photograph
 

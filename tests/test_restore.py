@@ -29,7 +29,7 @@ from omma.formats.format import open_data
 from omma.models.eyes import eyes, seeing, unlearned
 from omma.models.making import build
 from omma.models.network import Network
-from omma.parts.perceptual import perceptual
+from omma.parts.drawing.perceptual import perceptual
 from omma.parts.reach import reach
 from omma.recipe import Recipe
 from omma.report.evaluation import evaluate_bundle

@@ -357,9 +357,10 @@ def test_borders_are_repeated_to_whole_steps():
     assert whole(pictures[:, :, :1, :4], 4).shape == (1, 2, 8, 8), "two steps at least"
 
 
-def test_a_graph_of_torch_takes_pictures_of_any_size():
-    """Down to one pixel: where four pixels become one place, there are two places at least, as in every larger picture."""
-    net = small("span", channels=1).eval()
+@pytest.mark.parametrize("name", ["span", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ffdnet", "unet-restore", "nafnet"))])
+def test_a_graph_of_torch_takes_pictures_of_any_size(name):
+    """Down to one pixel: where several pixels become one place, there are two places at least, as in every larger picture."""
+    net = lively(small(name, channels=1)).eval()
     any_size = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
     program = torch.export.export(plain(net), (torch.rand(2, 1, 13, 18),), dynamic_shapes=(any_size,)).module()
     for shape in ((1, 1, 1, 1), (1, 1, 2, 7), (3, 1, 17, 2), (1, 1, 40, 23)):

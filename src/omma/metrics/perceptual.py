@@ -17,7 +17,7 @@ from omma.errors import OmmaError
 from omma.metrics._reference import WHITE, AgainstReference
 from omma.metrics.metric import Gallery, Records
 from omma.models.eyes import Eyes, digest, seeing
-from omma.parts.perceptual import lpips
+from omma.parts.drawing.perceptual import lpips
 from omma.parts.weights import read
 from omma.words import say
 
@@ -26,7 +26,7 @@ MOST = 512  # pixels of a side that are looked at in one piece
 
 
 class Perceptual(AgainstReference):
-    """How far features of answer and truth are apart, see `parts/perceptual.py`; 0 = they look the same.
+    """How far features of answer and truth are apart, see `parts/drawing/perceptual.py`; 0 = they look the same.
 
     All channels are seen, grey three times; the border is left out as for PSNR. Pictures longer than 512 pixels are cut into parts side by
     side, which bounds memory; of smaller ones the number is that of Zhang et al. 2018, unless the network knows one size alone, to which

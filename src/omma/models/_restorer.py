@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
@@ -84,8 +84,8 @@ def whole(pictures: torch.Tensor, step: int) -> torch.Tensor:
     Two, since a graph for any size has no sides of a single place: what is traced for several is another computation than for one.
     """
     height, width = pictures.shape[2:]
-    right, below = (torch.sym_max((side + step - 1) // step, 2) * step - side for side in (width, height))
-    return F.pad(pictures, (0, right, 0, below), mode="replicate")
+    more: list[Any] = [torch.sym_max((side + step - 1) // step, 2) * step - side for side in (width, height)]
+    return F.pad(pictures, (0, more[0], 0, more[1]), mode="replicate")
 
 
 def cut(pictures: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -156,7 +156,7 @@ class Restore(Task):
         told = {"loss": each.mean()}
         if weight > 0:
             from omma.models.eyes import seeing
-            from omma.parts.perceptual import perceptual
+            from omma.parts.drawing.perceptual import perceptual
 
             encoder = seeing(str(self.settings["encoder"])).to(made.device)
             with torch.no_grad():

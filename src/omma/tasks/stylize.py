@@ -159,14 +159,15 @@ class Stylize(Task):
         import torch
 
         from omma.data import chance
+        from omma.models._styled import Styled
         from omma.models.eyes import seeing
 
-        if not hasattr(net, "lesson"):  # a network without a style has the picture to learn
+        if not isinstance(net, Styled):  # a network without a style has the picture to learn
             return (net(batch.pictures) - batch.pictures).square().mean()
         index = torch.arange(len(batch)) if batch.index is None else batch.index
         draws = chance.uniform(0, step, index.cpu(), list(range(60, 60 + DRAWS))).T.to(batch.pictures.device)
         encoder = seeing(str(self.settings["encoder"])).to(batch.pictures.device)
-        return net.lesson(batch.pictures, draws, encoder)  # type: ignore[operator]
+        return net.lesson(batch.pictures, draws, encoder)
 
     def turns(self, nets, batch, step):
         if nets["net"].optimises:
