@@ -83,7 +83,7 @@ def steps(model: str, machine: Machine, micro: int, count: int = 4) -> Players:
     """Players after a few steps of eight pictures, of which each rank has its half."""
     torch.manual_seed(0)
     task = Numbered(["a"], augment="no")
-    net = build(model, channels=1, size=8, outputs=1, width=4, latent=4)
+    net = build(model, channels=1, size=16, outputs=1, width=4, latent=4)
     recipe = tiny_recipe(momentum=0.5, clip=1.0)  # Adam would make a step of what is rounded differently
     torch.manual_seed(1)  # the critic's weights
     players = Players.gather(task, net, recipe)
@@ -93,7 +93,7 @@ def steps(model: str, machine: Machine, micro: int, count: int = 4) -> Players:
     share = 8 // machine.world
     for step in range(count):
         index = torch.arange(8) + 8 * step
-        whole = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(step))
+        whole = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(step))
         mine = slice(share * machine.rank, share * (machine.rank + 1))
         classes = (index[mine].float() / 64)[:, None]
         batch = Batch(whole[mine], {"class": classes}, index[mine])
@@ -166,7 +166,7 @@ def _resume(rank: int, folder: Path, out: str) -> None:
     omma.train(resume=str(folder / out), device="cpu")
 
 
-GAN = ("generate", "width=4", "latent=4", "size=8", "batch=8", "micro_batch=2", "evals=1", "looks=2", "checkpoint=3")
+GAN = ("generate", "width=4", "latent=4", "size=16", "batch=8", "micro_batch=2", "evals=1", "looks=2", "checkpoint=3")
 SRGAN = ("restore", "degrade=reduce:2", "model=srgan", "blocks=1", "width=4", "size=8", "batch=4", "micro_batch=1", "evals=1")
 
 

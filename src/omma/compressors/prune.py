@@ -132,8 +132,9 @@ def tuned(shop: Shop, bundle: Bundle, net: Network) -> Network:
     """The narrow network after fine-tuning by the house's own loop; its best step on validation."""
     machine, task = shop.machine, bundle.task
     recipe = tuning(bundle.recipe)
+    teacher = copy.deepcopy(bundle.net)
     machine.place(net)
-    teacher = machine.place(copy.deepcopy(bundle.net))
+    machine.place(teacher)
     batches = batches_of(shop.frames, shop.dataset, task, bundle.views, recipe, machine)
     validate = validator(task, batches, bundle.views)
     distil: Any = Distil(task, teacher)
