@@ -1,4 +1,7 @@
-"""Write what is generated: the tree and the table in both READMEs, the reference pages. `python scripts/write_docs.py`, or `make tidy`."""
+"""Write what is generated: the tree and the table in both READMEs, the reference pages, the code of the formula pages and its pictures.
+
+`python scripts/write_docs.py`, or `make tidy`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ import json
 import os
 import re
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import chdir
 from pathlib import Path
 
 HOME = Path(__file__).resolve().parent.parent
 SRC = HOME / "src" / "omma"
 GRID = HOME / "docs" / "grid.json"
+# What the pages of formulas show: each file is one page's code, in cells that begin with `# %% NAME`, and draws its pictures where it runs.
+FORMULAS, DRAWN = HOME / "examples" / "formulas", HOME / "docs" / "pictures" / "formulas"
 TONGUES = ("en", "zh")
 ROOMS = {  # what each folder is for; files say it themselves
     "answers": "what people label and models reply: draws itself, speaks JSON",
@@ -96,6 +103,28 @@ def settings(tongue: str) -> str:
     return "\n".join([title, "", note, "", head, "|---|---|", *rows]) + "\n"
 
 
+def cells(path: Path) -> dict[str, str]:
+    """The cells of a file of formulas, by name."""
+    found = re.split(r"^# %% (.+)\n", path.read_text("utf-8"), flags=re.M)[1:]
+    return {name: text.strip() for name, text in zip(found[::2], found[1::2], strict=True)}
+
+
+def with_cells(page: Path, path: Path) -> str:
+    """A page of formulas, with the code of its file."""
+    text = page.read_text("utf-8")
+    for name, code in cells(path).items():
+        text = between(text, f"{path.name}: {name}", f"```python\n{code}\n```")
+    return text
+
+
+def drawn() -> dict[str, str]:
+    """Every picture of the formula pages, drawn anew: file name → SVG."""
+    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+        for path in sorted(FORMULAS.glob("*.py")):
+            exec(compile(path.read_text("utf-8"), path.name, "exec"), {})
+        return {path.name: path.read_text("utf-8") for path in sorted(Path(folder).glob("*.svg"))}
+
+
 def between(text: str, mark: str, new: str) -> str:
     """A page with the part between two marks replaced."""
     pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.S)
@@ -112,6 +141,9 @@ def pages() -> dict[Path, Callable[[], str]]:
         room = HOME / "docs" / tongue / "reference"
         made[room / "command-line.md"] = lambda t=tongue: in_tongue(t, command_line)
         made[room / "settings.md"] = lambda t=tongue: in_tongue(t, settings)
+        for path in sorted(FORMULAS.glob("*.py")):
+            page = HOME / "docs" / tongue / "explanation" / f"{path.stem}.md"
+            made[page] = lambda p=page, f=path: with_cells(p, f)
     return made
 
 
@@ -126,8 +158,9 @@ def in_tongue(tongue: str, make: Callable[[str], str]) -> str:
 
 
 def main() -> None:
-    """Write every page that has changed."""
-    for path, make in pages().items():
+    """Write every page and picture that has changed."""
+    pictures = {DRAWN / name: lambda svg=svg: svg for name, svg in drawn().items()}
+    for path, make in (pages() | pictures).items():
         text = make()
         if not path.exists() or path.read_text("utf-8") != text:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ import write_docs  # noqa: E402
 
 PAGES = sorted([*HOME.glob("*.md"), *(HOME / "docs").rglob("*.md")])
 ENGLISH = [HOME / "README.md", *sorted((HOME / "docs" / "en").rglob("*.md"))]
-BLOCK = re.compile(r"(<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<kind>sh|python|toml|json)\n(?P<text>.*?)```", re.S)
+BLOCK = re.compile(r"(<!-- not run: (?P<why>[^\n]*) -->\n)?```(?P<kind>sh|python|toml|json|math)\n(?P<text>.*?)```", re.S)
 # What makes a run of the pages small, by the task that its command names.
 SMALL = {
     "detect": ["size=64", "model=anchor-free-small", "most=20"],
@@ -83,7 +83,7 @@ def test_every_file_stands_in_the_tree_once():
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name)
 def test_both_languages_say_the_same_commands(path):
-    for kind in ("sh", "python", "toml", "json"):
+    for kind in ("sh", "python", "toml", "json", "math"):
         assert blocks(path, kind) == blocks(twin(path), kind)
 
 
@@ -123,12 +123,37 @@ def test_every_example_runs(path, desk, capsys):
             if words[1] == "train":
                 words += ["threads=1", *SMALL[next((task for task in SMALL if task in words), "")]]
             assert cli.run(words[1:]) in (0, 1), f"{line}\n{capsys.readouterr().err}"
+    room: dict = {}  # one session, as a reader has it
     for text, run in blocks(path, "python"):
         if run:
             small = re.sub(
                 r'omma\.train\("photos/", budget="[^"]*"\)', 'omma.train("photos/", "threads=1", "size=32", budget="2 steps")', text
             )
-            exec(compile(small, name(path), "exec"), {})
+            exec(compile(small, name(path), "exec"), room)
+
+
+OVERVIEW = HOME / "docs" / "en" / "explanation" / "overview.md"
+
+
+def inline(path: Path) -> list[list[str]]:
+    """The commands that stand in running text, with what they are to do."""
+    found = (shlex.split(text) for text in re.findall(r"`(omma [^`]+)`", path.read_text("utf-8")))
+    return [words for words in found if len(words) > 2 or words[1] == "demo"]
+
+
+def test_the_overview_says_the_same_commands_in_both_languages_and_they_parse():
+    assert (found := inline(OVERVIEW)) == inline(twin(OVERVIEW)) and len(found) > 20
+    for words in found:
+        flags.command_of(words[1]).make_context(words[1], words[2:])
+
+
+@pytest.mark.slow
+def test_every_command_of_the_overview_works(desk, capsys):
+    for words in inline(OVERVIEW):
+        small = ["--budget", "2 steps"] if "--budget" in words or words[1] == "demo" else []
+        words = [word for i, word in enumerate(words) if "--budget" not in words[max(0, i - 1) : i + 1]] + small
+        words += ["threads=1", *SMALL[""]] if words[1] == "train" else ["--out", "demo"] if words[1] == "demo" else []
+        assert cli.run(words[1:]) in (0, 1), f"{shlex.join(words)}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name)
