@@ -1,8 +1,8 @@
-"""The library against the formula pages' ten-line references, forward and backward, in float64: the largest difference on many random shapes.
+"""The library against the formula pages' ten-line references, forward and backward: the largest difference on many random shapes.
 
     python benchmarks/formulas.py [--shapes 1000] [PAGE …]
 
-A shape is one drawing of sizes, settings and numbers; the pages are in docs/en/explanation, their code in examples/formulas.
+A shape is one drawing of sizes, settings and float64 numbers; the pages are in docs/en/explanation, their code in examples/formulas.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def main() -> None:
         (largest, what), seed = max((worst(page, seed), seed) for seed in range(args.shapes))
         rows.append({"page": page, "shapes": args.shapes, "largest difference": largest, "of": what, "seed": seed})
         rows[-1] |= {"agrees": largest <= TOLERANCE, "seconds": time.monotonic() - start}
+        print(rows[-1], flush=True)
     report("formulas", rows, tolerance=TOLERANCE, torch=torch.__version__)
     raise SystemExit(0 if all(row["agrees"] for row in rows) else 1)
 

@@ -336,6 +336,13 @@ def optimizers(draw: np.random.Generator) -> Pairs:
         yield f"omma {name}", ours, _trained(start, gradients, optimizer=name, **make | {"weight_decay": fade})
     ours = walk(lambda w, g, t, m=0.0: p.muon(w, g, m, rate, keep, decay))
     yield "omma muon", ours, _trained(start, gradients, optimizer="muon", **make | {"weight_decay": decay})
+    ours = walk(lambda w, g, t, m=0.0: p.muon(w, g, m, rate, keep, free=True))
+    yield "omma muon before a norm", ours, _trained(start, gradients, free=True, optimizer="muon", **make)
+    gradients = [g.reshape(-1) for g in gradients]
+    start = start.reshape(-1)  # a vector follows Adam, at a tenth of the rate, and does not decay
+    ours = walk(lambda w, g, t, m=0.0, v=0.0: p.adam(w, g, m, v, t, 0.1 * rate, (keep, 0.99)))
+    yield "omma muon of a vector", ours, _trained(start, gradients, optimizer="muon", **make | {"weight_decay": decay})
+    start, gradients = start.reshape(shape), [g.reshape(shape) for g in gradients]
     if len(shape) == 2:  # the library's own takes matrices only, in bfloat16; what it iterates towards is compared
         left, _, right = np.linalg.svd(gradients[0], full_matrices=False)
         values = left.T @ p.orthogonal(gradients[0], 30) @ right.T

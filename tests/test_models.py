@@ -93,6 +93,15 @@ def test_as_large_as_published(name, weights):
     assert sum(p.numel() for p in build(name, channels=3, size=32, outputs=10).parameters()) == weights
 
 
+def test_a_batch_norm_stands_after_each_convolution_where_asked_for():
+    net = build("keras-valid", channels=1, size=28, outputs=10, norm="batch")
+    kinds = [type(layer).__name__ for layer in net.convolutions]
+    assert kinds == [*["Conv2d", "BatchNorm2d", "MaxPool2d", "ReLU"] * 2, "Conv2d", "BatchNorm2d", "ReLU"]
+    assert all(layer.bias is None for layer in net.convolutions if isinstance(layer, torch.nn.Conv2d))
+    with pytest.raises(OmmaError, match="norm"):
+        build("keras-valid", channels=1, size=28, outputs=10, norm="bath")
+
+
 def test_quick_is_as_large_as_asked():
     full = build("quick", channels=3, size=32, outputs=10)
     assert 1.9e6 < sum(p.numel() for p in full.parameters()) < 2.1e6

@@ -48,12 +48,13 @@ def orthogonal(m, steps=3):
     return x
 
 
-def muon(w, g, m, rate, keep=0.9, decay=0.0):
-    """Nesterov's momentum, made orthogonal: kernels w (O, C, U, V) are read as matrices (O, C·U·V); decay is decoupled."""
+def muon(w, g, m, rate, keep=0.9, decay=0.0, free=False):
+    """Nesterov's momentum, made orthogonal; kernels w (O, C, U, V) are matrices (O, C·U·V). free: a norm follows, so |w| is held at √O."""
     m = keep * m + g
     step = orthogonal((g + keep * m).reshape(len(w), -1))
-    step = step * np.sqrt(max(1, step.shape[0] / step.shape[1]))
-    return w * (1 - rate * decay) - rate * step.reshape(w.shape), m
+    step = step if free else step * np.sqrt(max(1, step.shape[0] / step.shape[1]))
+    w = w * np.sqrt(len(w)) / np.linalg.norm(w) if free else w * (1 - rate * decay)
+    return w - rate * step.reshape(w.shape), m
 
 
 # %% regularisers

@@ -73,4 +73,4 @@ for open_, name in ((0.0, "f = ½"), (4.0, "f = 0.98")):
     b4 = np.repeat([0, open_, 0, 0], size)
     gx = lstm_gradient(g, x, lstm(x, w4, u4, b4)[1], w4, u4)[0]
     reach[f"LSTM, {name}"] = np.arange(steps), np.linalg.norm(gx[:, 0], axis=1)
-Sketch().lines(reach, x="t", y="|∂L/∂xₜ|", log=True, size=(420, 240)).save("recurrence.svg")
+Sketch().lines(reach, x="t", y="|∂L/∂xₜ|", log=True, size=(420, 280)).save("recurrence.svg")

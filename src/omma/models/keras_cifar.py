@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from omma.errors import OmmaError
+from omma.models.dncnn import checked
 from omma.models.network import Network
 from omma.words import say
 
@@ -24,16 +25,19 @@ class KerasCifar(Network):
         widths: channels of the three convolutions.
         hidden: units of the hidden layer.
         padded: `same` (True) pools after all three, `valid` (False) after the first two.
+        norm: `none`, as published, or `batch` after each convolution.
         channels, size, outputs: see `omma.models.making.build`.
     """
 
-    def __init__(self, widths: tuple[int, ...], hidden: int, padded: bool, channels: int, size: int, outputs: int) -> None:
+    def __init__(self, widths: tuple[int, ...], hidden: int, padded: bool, norm: str, channels: int, size: int, outputs: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         side = size
         for place, width in enumerate(widths):
-            layers.append(nn.Conv2d(channels, width, 3, padding=int(padded)))
+            layers.append(nn.Conv2d(channels, width, 3, padding=int(padded), bias=norm == "none"))
             channels, side = width, side if padded else side - 2
+            if norm == "batch":
+                layers.append(nn.BatchNorm2d(width))
             if padded or place < 2:  # the largest of what is left over zero is what is left of the largest: a quarter of the work
                 layers.append(nn.MaxPool2d(2))
                 side //= 2
@@ -46,8 +50,8 @@ class KerasCifar(Network):
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):  # as Keras begins
                 nn.init.xavier_uniform_(module.weight)
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
 
     def maps(self, pictures: torch.Tensor) -> torch.Tensor:
         return self.convolutions(pictures)
@@ -56,8 +60,12 @@ class KerasCifar(Network):
         return self.hidden(maps.flatten(1)).relu()
 
 
-def build(name: str, *, channels: int, size: int, outputs: int) -> KerasCifar:
-    """`keras-same` or `keras-valid`."""
+def build(name: str, *, channels: int, size: int, outputs: int, norm: str = "none") -> KerasCifar:
+    """`keras-same` or `keras-valid`; `norm=batch` adds batch norm after each convolution.
+
+    Raises:
+        OmmaError: no such norm, or pictures too small.
+    """
     if name == "keras-same":
-        return KerasCifar((32, 64, 128), 512, True, channels, size, outputs)
-    return KerasCifar((32, 64, 64), 64, False, channels, size, outputs)
+        return KerasCifar((32, 64, 128), 512, True, checked(norm), channels, size, outputs)
+    return KerasCifar((32, 64, 64), 64, False, checked(norm), channels, size, outputs)
