@@ -65,7 +65,7 @@ def run(args: argparse.Namespace, settings: dict[str, str], seed: int) -> dict[s
             train(str(DATA), *(f"{key}={value}" for key, value in words), seed=seed, budget=f"{args.epochs} epochs", out=str(folder))
         elif not (folder / "bundle" / "bundle.json").exists():
             train(resume=str(folder))
-        row.write_text(json.dumps({"test": opened(folder).card["scores"]["accuracy"]["value"], **curves(folder)}), "utf-8")
+        row.write_text(json.dumps({"test": opened(folder).card["scores"]["metrics"]["accuracy"]["value"], **curves(folder)}), "utf-8")
     return json.loads(row.read_text("utf-8"))
 
 

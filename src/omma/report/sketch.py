@@ -51,7 +51,8 @@ class Sketch:
         """
         rows = [[float(value) for value in row] for row in values]
         top = most or max((abs(value) for row in rows for value in row if math.isfinite(value)), default=0.0) or 1.0
-        wide, head, parts = side * (BROAD if numbers else 1), LINE if title else 0, []
+        wide, head = side * (BROAD if numbers else 1), LINE if title else 0
+        parts: list[str] = []
         for i, row in enumerate(rows):
             for j, value in enumerate(row):
                 parts.append(_cell(j * wide, head + i * side, wide, side, value, top))
@@ -81,9 +82,8 @@ class Sketch:
             log: the axis of y is in powers of ten.
             span: x0, x1, y0, y1 of the axes; what lies outside is cut off. What the lines reach when open.
         """
-        lift = (lambda v: math.log10(v) if v > 0 else math.nan) if log else float
-        lines = {name: _finite(xs, [lift(v) for v in ys]) for name, (xs, ys) in series.items()}
-        edges = {name: _band(series[name][0], [lift(v) for v in low], [lift(v) for v in high]) for name, (low, high) in bands.items()}
+        lines = {name: _finite(xs, _lifted(ys, log)) for name, (xs, ys) in series.items()}
+        edges = {name: _band(series[name][0], _lifted(low, log), _lifted(high, log)) for name, (low, high) in bands.items()}
         axes = _Axes([p for line in (*lines.values(), *edges.values()) for p in line], size, LINE if title else 4, log, span)
         parts = [axes.drawn(x, y), f'<svg x="{LEFT}" y="{axes.head}" width="{size[0]}" height="{size[1]}" overflow="hidden">']
         parts += [f'<polyline class="faint" points="{axes.path(_finite(xs, ys))}"/>' for xs, ys in faint]
@@ -108,7 +108,8 @@ class Sketch:
             ".line{fill:none;stroke-width:2;stroke-linejoin:round}.faint{fill:none;stroke:var(--soft);stroke-opacity:.45}"
             ".frame{fill:none;stroke:var(--ink);stroke-width:2}"
         )
-        parts, top, width = [], float(EDGE), 0.0
+        parts: list[str] = []
+        top, width = float(EDGE), 0.0
         for row in (row for row in self.rows if row):
             high, left = max(height for _, height, _ in row), float(EDGE)
             for wide, height, drawn in row:
@@ -181,6 +182,11 @@ def _grid(head: float, wide: float, side: float, rows: int, columns: int) -> str
     return f'<path class="grid" d="{across}{down}"/>'
 
 
+def _lifted(values: Sequence[float], log: bool) -> Sequence[float]:
+    """The values, or their powers of ten; what has none is no number."""
+    return [math.log10(v) if v > 0 else math.nan for v in values] if log else values
+
+
 def _finite(xs: Sequence[float], ys: Sequence[float]) -> list[tuple[float, float]]:
     return [(float(a), float(b)) for a, b in zip(xs, ys, strict=True) if math.isfinite(a) and math.isfinite(b)]
 
@@ -192,7 +198,8 @@ def _band(xs: Sequence[float], lows: Sequence[float], highs: Sequence[float]) ->
 
 def _key(names: list[str], width: float) -> tuple[str, float]:
     """A dot and a name each, in rows that fit; and how high they are."""
-    parts, x, y = [], 0.0, 0.0
+    parts: list[str] = []
+    x, y = 0.0, 0.0
     for place, name in enumerate(names):
         if not name:
             continue
