@@ -15,13 +15,15 @@ import json
 import os
 import shutil
 import statistics
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from _table import begin, report
+from scipy.stats import t as student
 
 from omma.bundle import open as opened
-from omma.metrics.bootstrap import student
+from omma.errors import NonFinite
 from omma.report.sketch import Sketch
 
 DATA = Path(os.environ.get("OMMA_MIRROR", ".")) / "mnist-20k.zip"
@@ -51,8 +53,8 @@ REGULARISERS: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {
 }
 
 
-def run(args: argparse.Namespace, settings: dict[str, str], seed: int) -> dict[str, Any]:
-    """One run of `omma train`, begun, gone on with, or only read: its scores and curves."""
+def run(args: argparse.Namespace, settings: dict[str, str], seed: int) -> dict[str, Any] | None:
+    """One run of `omma train`, begun, gone on with, or only read: its scores and curves; None where its loss did not stay finite."""
     from omma.verbs.train import train
 
     folder = args.keep / f"{'_'.join(f'{key}={value}' for key, value in sorted(settings.items()))}_{seed}"
@@ -62,10 +64,17 @@ def run(args: argparse.Namespace, settings: dict[str, str], seed: int) -> dict[s
             shutil.rmtree(folder)  # killed before anything was decided
         if not folder.exists():
             words = (PLAIN | settings | {"val": f"{1 - args.train:g}", "threads": str(args.threads), "model": "keras-valid"}).items()
-            train(str(DATA), *(f"{key}={value}" for key, value in words), seed=seed, budget=f"{args.epochs} epochs", out=str(folder))
-        elif not (folder / "bundle" / "bundle.json").exists():
-            train(resume=str(folder))
-        row.write_text(json.dumps({"test": opened(folder).card["scores"]["metrics"]["accuracy"]["value"], **curves(folder)}), "utf-8")
+            begun = {"seed": seed, "budget": f"{args.epochs} epochs", "out": str(folder)}
+            act = partial(train, str(DATA), *(f"{key}={value}" for key, value in words), **begun)
+        else:
+            act = partial(train, resume=str(folder))
+        try:
+            if not (folder / "bundle" / "bundle.json").exists():
+                act()
+            found = {"test": opened(folder).card["scores"]["metrics"]["accuracy"]["value"], **curves(folder)}
+        except NonFinite:
+            found = None
+        row.write_text(json.dumps(found), "utf-8")
     return json.loads(row.read_text("utf-8"))
 
 
@@ -83,14 +92,15 @@ def chosen(args: argparse.Namespace, settings: dict[str, str], key: str, values:
     tries = [settings | {key: value} for value in values]
     if len(tries) == 1:
         return tries[0]
-    return max(tries, key=lambda words: max(score for _, score in run(args, words, CHOOSING)["val"]))
+    runs = [(words, run(args, words, CHOOSING)) for words in tries]
+    return max(((words, one) for words, one in runs if one), key=lambda pair: max(score for _, score in pair[1]["val"]))[0]
 
 
 def told(mean: float, rest: list[float], compared: int) -> tuple[float, float, str]:
     """The interval of paired differences over seeds, as wide as `compared` comparisons at once ask for, and what it says."""
     if len(rest) < 2:
-        return float("nan"), float("nan"), "one seed: cannot tell"
-    half = student(len(rest) - 1, 1 - 0.05 / compared) * statistics.stdev(rest) / len(rest) ** 0.5
+        return float("nan"), float("nan"), "cannot tell"
+    half = student.ppf(1 - 0.025 / compared, len(rest) - 1) * statistics.stdev(rest) / len(rest) ** 0.5
     return mean - half, mean + half, "better" if mean - half > 0 else "worse" if mean + half < 0 else "cannot tell"
 
 
@@ -100,24 +110,22 @@ def group(args: argparse.Namespace, rows: dict[str, Any], against: str) -> tuple
     words: dict[str, dict[str, str]] = {}
     for name in (name for name in rows if not args.only or name in (*args.only, against)):
         words[name] = chosen(args, *rows[name])
-        runs[name] = [run(args, words[name], seed) for seed in range(args.seeds)]
+        found = [run(args, words[name], seed) for seed in range(args.seeds)]
+        runs[name] = [one for one in found if one]
+        if len(runs[name]) < args.seeds:
+            raise SystemExit(f"{name} {words[name]}: the loss did not stay finite with every seed")
         print(name, words[name], [round(one["test"], 4) for one in runs[name]], flush=True)
-    found = []
+    table = []
     for name, mine in runs.items():
         tests = [one["test"] for one in mine]
-        spread = student(len(tests) - 1) * statistics.stdev(tests) / len(tests) ** 0.5 if len(tests) > 1 else float("nan")
+        spread = student.ppf(0.975, len(tests) - 1) * statistics.stdev(tests) / len(tests) ** 0.5 if len(tests) > 1 else float("nan")
         row = {"row": name, rows[name][1]: words[name][rows[name][1]], "accuracy": statistics.mean(tests), "±": spread}
         if name != against:
             apart = [test - other["test"] for test, other in zip(tests, runs[against], strict=True)]
             low, high, word = told(statistics.mean(apart), apart, max(1, len(runs) - 1))
-            row |= {
-                "difference": statistics.mean(apart),
-                "low": low,
-                "high": high,
-                "verdict": f"{word} than {against}".replace("tell than", "tell from"),
-            }
-        found.append(row)
-    return found, runs
+            row |= {"difference": statistics.mean(apart), "low": low, "high": high, "verdict": f"{word}, against {against}"}
+        table.append(row)
+    return table, runs
 
 
 def drawn(sketch: Sketch, runs: dict[str, list[dict[str, Any]]]) -> None:
