@@ -400,3 +400,58 @@ def test_another_task_has_no_such_map(trained, tmp_path):
     with pytest.raises(NotMeaningful):
         deviation(Question(Classify(["a", "b"]), {"net": net}, "a"), torch.rand(1, 3, 16, 16))
     assert replace(Rebuilt(True), odd=False).odd is False
+
+
+# ── the latent map ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_plane_is_that_of_the_principal_components_and_names_their_share():
+    from omma.report.codes import plane_of
+
+    draw = np.random.default_rng(0)
+    ways, _ = np.linalg.qr(draw.normal(size=(6, 6)))
+    codes = (draw.normal(size=(4000, 6)) * [3, 2, 0.5, 0.5, 0.5, 0.5]) @ ways.T + 7
+    plane = plane_of(codes.astype(np.float32))
+    assert plane.shares == pytest.approx((9 / 14, 4 / 14), abs=0.02)
+    assert np.abs(plane.axes @ ways[:, :2]) == pytest.approx(np.eye(2), abs=0.03)
+    assert (plane.axes[np.arange(2), np.abs(plane.axes).argmax(1)] > 0).all()
+    back = plane.centre + plane.places @ plane.axes
+    assert np.square(back - codes).sum(1).mean() == pytest.approx(1.0, abs=0.1), "what lies in the four directions that are left out"
+    two = plane_of(codes[:, :2])
+    assert (two.places == codes[:, :2]).all() and (two.axes == np.eye(2)).all() and sum(two.shares) == pytest.approx(1)
+    assert plane_of(codes[:, :1]).places.shape == (4000, 2)
+
+
+def test_every_field_shows_the_picture_nearest_to_its_middle():
+    from omma.report.codes import ACROSS, DOWN, Fields
+
+    places = np.random.default_rng(0).normal(size=(500, 2))
+    fields = Fields(places)
+    middles, chosen = fields.middles(), fields.chosen(places)
+    assert middles[0, 0] == middles[:, 0].min() and middles[0, 1] == middles[:, 1].max(), "from the upper left"
+    assert len(chosen) == ACROSS * DOWN and None in chosen and len({one for one in chosen if one is not None}) > 60
+    inside = [row for row in range(500) if (np.abs(places[row] - middles[40]) < fields.step / 2).all()]
+    assert chosen[40] == (min(inside, key=lambda row: np.square((places[row] - middles[40]) / fields.step).sum()) if inside else None)
+    assert chosen[int(np.abs(middles - [[0, 0]]).sum(1).argmin())] is not None, "most lie in the middle"
+
+
+def test_the_report_shows_where_codes_lie_and_what_is_drawn_there(trained):
+    *_, run = trained
+    page = (run.run / "report.html").read_text("utf-8")
+    assert "Latent map" in page and "编码图" in page and "principal components" in page
+    assert "<title>test/blot/blot-00 ·" in page or "<title>test/blot/blot-00.png ·" in page
+    assert "blot (odd)" in page and "good (good)" in page and page.count("<path stroke=") == 16 + 1, "16 odd pictures, and the legend"
+
+
+def test_a_code_of_two_numbers_is_its_own_map(tmp_path):
+    data = folder(tmp_path / "flat", good=40)
+    words = ["model=vae", "latent=2", *WORDS[2:]]
+    run = omma.train(str(data / "good"), *words, task="reconstruct", budget="4 steps", out=str(tmp_path / "run"), device="cpu")
+    page = (run.run / "report.html").read_text("utf-8")
+    assert "number 1 of the code" in page and "principal components" not in page and "What the network draws there" in page
+
+
+def test_another_task_has_no_latent_map(trained, tmp_path):
+    _, data, _ = trained
+    found = omma.train(str(data), "batch=16", "threads=1", task="classify", budget="2 steps", out=str(tmp_path / "c"), device="cpu")
+    assert "Latent map" not in (found.run / "report.html").read_text("utf-8")

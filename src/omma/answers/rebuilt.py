@@ -34,6 +34,7 @@ class Rebuilt(Framed):
         frame: (S, S, C) uint8, the frame as the network draws it; None of a truth.
         mean: mean squared error of the frame, 0–1.
         place: where the picture lies in the frame; None: it is the frame.
+        shows: the classes by which a truth was judged; () where it has none.
     """
 
     odd: bool | None = None
@@ -42,6 +43,7 @@ class Rebuilt(Framed):
     frame: np.ndarray | None = None
     mean: float = float("nan")
     place: Place | None = None
+    shows: tuple[str, ...] = ()
     kind: ClassVar[str] = "rebuilt"
     compared: ClassVar[tuple[str, ...] | None] = ("anomaly", "mean")
 

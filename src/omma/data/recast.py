@@ -109,11 +109,15 @@ def judged(dataset: Dataset, good: str = "") -> Dataset:
         if sample.truth is None and kind is not None:
             samples.append(replace(sample, truth=None))
             continue
-        odd = bool(sample.truth.odd) if isinstance(sample.truth, Rebuilt) else bool(set(present(sample.truth)) - ground - fine)
+        if isinstance(sample.truth, Rebuilt):
+            odd, shows = bool(sample.truth.odd), sample.truth.shows
+        else:
+            shows = tuple(sorted(set(present(sample.truth)) - ground)) if names else ()
+            odd = bool(set(shows) - fine)
         dropped += odd and sample.split == "train"
         if not (odd and sample.split == "train"):
             count[odd] += 1
-            samples.append(replace(sample, truth=Rebuilt(odd)))
+            samples.append(replace(sample, truth=Rebuilt(odd, shows=shows)))
     if not count[False]:
         raise DataError(say("reconstruct.none_good"), dataset.root, say("reconstruct.no_good_fix"))
     notes = [say("reconstruct.judged", good=count[False], odd=count[True])]

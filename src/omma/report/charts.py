@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from omma.answers._marks import palette
 from omma.report.page import Markup, Text, words
 from omma.words import both
 
@@ -113,6 +115,39 @@ def scatter(truth: Sequence[float], predicted: Sequence[float], name: str) -> Ma
         if math.isfinite(a) and math.isfinite(b)
     ]
     return _svg(WIDTH, HEIGHT, "".join(parts))
+
+
+def places(groups: Sequence[Group], x: Text, y: Text) -> Markup:
+    """Dots on a plane, each with its name on it; crosses for the groups that are marked. Colours are in the order of the groups."""
+    points = [point for group in groups for point in zip(group.xs, group.ys, strict=True)]
+    if not points:
+        return Markup("")
+    frame = Frame(min(a for a, _ in points), max(a for a, _ in points), min(b for _, b in points), max(b for _, b in points))
+    parts, marks = [frame.axes(x, y)], []
+    for group, colour in zip(groups, palette([str(place) for place in range(len(groups))]).values(), strict=True):
+        tone = "#{:02x}{:02x}{:02x}".format(*colour)
+        marks.append(f'<span><svg class="mark" viewBox="0 0 10 10">{_mark(5, 5, 4, tone, group.crossed)}</svg>{words(group.name)}</span>')
+        for a, b, name in zip(group.xs, group.ys, group.titles, strict=True):
+            parts.append(_mark(frame.x(a), frame.y(b), 3, tone, group.crossed, f"<title>{words(name)}</title>"))
+    return _svg(WIDTH, HEIGHT, "".join(parts), f'<div class="key">{"".join(marks)}</div>' if len(groups) > 1 else "")
+
+
+def _mark(x: float, y: float, size: float, tone: str, crossed: bool, title: str = "") -> str:
+    if not crossed:
+        return f'<circle fill="{tone}" fill-opacity=".8" cx="{x:.1f}" cy="{y:.1f}" r="{size}">{title}</circle>'
+    way = f"M{x - size:.1f} {y - size:.1f}l{2 * size} {2 * size}m0 {-2 * size}l{-2 * size} {2 * size}"
+    return f'<path stroke="{tone}" stroke-width="2" d="{way}">{title}</path>'
+
+
+@dataclass(slots=True)
+class Group:
+    """Points of `places` that have one colour: where each lies, and what it is called."""
+
+    name: Text
+    xs: list[float]
+    ys: list[float]
+    titles: list[str]
+    crossed: bool = False
 
 
 class Frame:

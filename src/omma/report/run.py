@@ -16,6 +16,7 @@ from omma.errors import DiskError, OmmaError
 from omma.metrics.metric import Metric, Score
 from omma.progress import Watch
 from omma.report import charts
+from omma.report.codes import codes_into
 from omma.report.drawn import drawn_into
 from omma.report.evaluation import Evaluation, sentence_of, shown
 from omma.report.page import Page, Text
@@ -89,6 +90,7 @@ def page(bundle: Bundle, evaluation: Evaluation | None, dataset: Dataset, events
         _parts(made, evaluation)
         _figures(made, evaluation)
         drawn_into(made, evaluation, bundle, dataset)
+        codes_into(made, evaluation, bundle)
         _pictures(made, evaluation)
     provenance(made, bundle, card)
     what_next(made, bundle, where)
