@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -400,6 +401,41 @@ def test_another_task_has_no_such_map(trained, tmp_path):
     with pytest.raises(NotMeaningful):
         deviation(Question(Classify(["a", "b"]), {"net": net}, "a"), torch.rand(1, 3, 16, 16))
     assert replace(Rebuilt(True), odd=False).odd is False
+
+
+def test_the_service_answers_json_and_on_demand_the_map_that_predict_writes(trained, tmp_path):
+    pytest.importorskip("httpx")
+    from fastapi.testclient import TestClient
+
+    from omma.runtimes.choose import named
+    from omma.serving.app import Service, create
+    from omma.serving.batcher import Batcher
+    from omma.serving.desk import Desk, Model
+    from omma.serving.page import front
+
+    _, data, run = trained
+    blot = data / "test" / "blot" / "blot-00.png"
+    (row,) = omma.predict(str(run.run), str(blot), out=str(tmp_path / "out"), device="cpu")
+    opened = run.open()
+    model = Model(opened, named("eager", opened))
+    desk = Desk(model, Batcher(model.rows))
+    service = Service(desk, {"task": "reconstruct", "model": "autoencoder", "names": ["anomaly"], "runtime": "eager", "maps": model.maps})
+    with TestClient(create(service)) as client:
+        plain = client.post("/predict", content=blot.read_bytes())
+        assert set(plain.json()) == {"anomaly", "odd"} and plain.json()["anomaly"] == pytest.approx(row["anomaly"], rel=1e-4)
+        shown = client.post("/predict", content=blot.read_bytes(), headers={"Accept": "image/png"})
+        assert shown.headers["content-type"] == "image/png" and json.loads(shown.headers["omma-answer"]) == plain.json()
+        with Image.open(io.BytesIO(shown.content)) as one, Image.open(row["map"]) as other:
+            assert one.size == other.size == (SIDE, SIDE) and one.mode == "L"
+            assert np.abs(np.asarray(one).astype(int) - np.asarray(other)).max() <= 1
+        either = client.post("/predict", content=blot.read_bytes(), headers={"Accept": "application/json, image/png"})
+        assert either.json() == plain.json()
+        broken = client.post("/predict", content=b"no picture", headers={"Accept": "image/png"})
+        assert broken.status_code == 422 and broken.json()["error"]
+        told = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]["200"]
+        assert set(told["content"]) == {"application/json", "image/png"}
+    assert '"maps": true' in front(service.card)
+    desk.close()
 
 
 # ── the latent map ──────────────────────────────────────────────────────────────────────────────────────

@@ -43,6 +43,10 @@ class Framed(Answer):
         """A copy that knows its place, see `data/spatial/place.py`."""
         raise NotImplementedError
 
+    def png(self) -> bytes:
+        """Its map at the size of the picture, as a PNG file."""
+        raise NotImplementedError
+
     def written(self, stem: Path) -> dict[str, Any]:
         """As of `Placed`."""
         return self.json()

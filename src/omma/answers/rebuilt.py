@@ -69,14 +69,18 @@ class Rebuilt(Framed):
             return self.error
         return (self.place.maps(torch.from_numpy(self.error)) * self.place.shown()).numpy()
 
-    def written(self, stem: Path) -> dict[str, Any]:
-        """`json`, and "map": path of a grey PNG of the picture's size, white where the squared error is 1 (its root is drawn)."""
-        from PIL import Image
+    def png(self) -> bytes:
+        """The map: grey, of the picture's size, white where the squared error is 1 (its root is drawn)."""
+        from omma.answers import _png
 
+        return _png.encode(np.rint(np.sqrt(self.heat.clip(0, 1)) * 255).astype(np.uint8)[..., None])
+
+    def written(self, stem: Path) -> dict[str, Any]:
+        """`json`, and "map": path of the map."""
         path = stem.with_name(f"{stem.name}.map.png")
         partial = path.with_name(f".{path.name}.partial")
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.rint(np.sqrt(self.heat.clip(0, 1)) * 255).astype(np.uint8)).save(partial, "PNG")
+        partial.write_bytes(self.png())
         partial.replace(path)
         return self.json() | {"map": str(path)}
 

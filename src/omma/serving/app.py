@@ -15,7 +15,7 @@ import omma
 from omma.errors import DataError
 from omma.serving import page
 from omma.serving.batcher import Expired, Full
-from omma.serving.desk import Desk, Gone
+from omma.serving.desk import Desk, Gone, Told
 from omma.serving.meter import Meter
 from omma.words import say
 
@@ -44,6 +44,13 @@ WISH = {
                 }
             }
         },
+    }
+}
+ANSWER = "Omma-Answer"  # the header in which JSON travels beside a map
+MAPS: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": f"JSON; with Accept: image/png the map, white where it is odd, and the JSON in the header {ANSWER}",
+        "content": {"application/json": {"schema": {"type": "object"}}, "image/png": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
 _ERROR = {
@@ -77,14 +84,17 @@ def create(service: Service) -> FastAPI:
     """The app; wrap it in a `Guard` before it meets the world."""
     app = FastAPI(title="omma", version=omma.__version__, docs_url=None, redoc_url=None, description=_describe(service.card))
 
-    drawn = service.desk.model.draws
+    drawn, maps = service.desk.model.draws, service.desk.model.maps
     summary = "One drawn picture" if drawn else "The answer for one picture"
 
-    @app.post("/predict", openapi_extra=WISH if drawn else BODY, responses=ERRORS, summary=summary)
+    @app.post("/predict", openapi_extra=WISH if drawn else BODY, responses=(MAPS if maps else {}) | ERRORS, summary=summary)
     async def predict(request: Request) -> Response:
         began = time.monotonic()
         status, answer, headers = await _predict(service, request)
         service.meter.count(status, time.monotonic() - began)
+        if isinstance(answer, tuple):
+            answer, beside = answer
+            headers = headers | {ANSWER: json.dumps(beside)}
         if isinstance(answer, bytes):
             return Response(answer, status, headers, media_type="image/png")
         return JSONResponse(answer, status, headers)
@@ -112,7 +122,7 @@ def create(service: Service) -> FastAPI:
     return app
 
 
-async def _predict(service: Service, request: Request) -> tuple[int, dict[str, Any] | bytes, dict[str, str]]:
+async def _predict(service: Service, request: Request) -> tuple[int, Told, dict[str, str]]:
     """(status, JSON or a picture, headers) of one request; no exception leaves, no message holds a path or a stack frame."""
 
     async def leaving() -> None:
@@ -123,7 +133,7 @@ async def _predict(service: Service, request: Request) -> tuple[int, dict[str, A
         blob = await _blob(request)
         if not blob:
             return 400, {"error": say("serve.no_picture")}, {}
-        return 200, await service.desk.answer(blob, leaving), {}
+        return 200, await service.desk.answer(blob, leaving, service.desk.model.maps and _wants_picture(request)), {}
     except DataError as error:
         return 422, {"error": error.what}, {}
     except HTTPException as error:
@@ -137,6 +147,12 @@ async def _predict(service: Service, request: Request) -> tuple[int, dict[str, A
     except Exception as error:
         service.meter.fault(error)
         return 500, {"error": say("serve.fault")}, {}
+
+
+def _wants_picture(request: Request) -> bool:
+    """Whether a caller says that it takes a PNG, and does not say that it takes JSON."""
+    kinds = {kind.partition(";")[0].strip().lower() for kind in request.headers.get("accept", "").split(",")}
+    return bool(kinds & {"image/png", "image/*"}) and "application/json" not in kinds
 
 
 async def _blob(request: Request) -> bytes:

@@ -16,6 +16,10 @@ from omma.serving.batcher import Batcher, Expired, Full
 from omma.words import say
 
 
+# JSON, a picture, or a map and the JSON of what it belongs to.
+Told = dict[str, Any] | bytes | tuple[bytes, dict[str, Any]]
+
+
 class Runs(Protocol):
     """What of a runtime is needed here."""
 
@@ -77,10 +81,22 @@ class Model:
         found = self.runtime.run(frames)
         return [{key: value[row : row + 1] for key, value in found.items()} for row in range(len(frames))]
 
-    def tell(self, rows: Sequence[Any], place: Any) -> dict[str, Any] | bytes:
-        """One picture's answer as JSON, from the rows of its frames; an answer that is a picture as a PNG file."""
+    @property
+    def maps(self) -> bool:
+        """Whether an answer has a map beside its JSON."""
+        from omma.answers.placed import Framed
+
+        return issubclass(self.bundle.task.answer, Framed)
+
+    def tell(self, rows: Sequence[Any], place: Any, shown: bool = False) -> Told:
+        """One picture's answer as JSON, from the rows of its frames; an answer that is a picture as a PNG file.
+
+        Args:
+            shown: the map is wanted, where there is one: then a PNG file and the JSON.
+        """
         import torch
 
+        from omma.answers.placed import Framed
         from omma.data.own.dress import dressed
         from omma.engine.told import told
 
@@ -90,7 +106,8 @@ class Model:
             tensors = {key: torch.from_numpy(value) for key, value in rows[0].items()}
             return self.bundle.task.decode(tensors)[0].in_depth(8).png()
         tensors = {key: torch.from_numpy(np.concatenate([row[key] for row in rows])) for key in rows[0]}
-        return told(self.bundle.task, tensors, self.bundle.point, [place])[0].json()
+        said = told(self.bundle.task, tensors, self.bundle.point, [place])[0]
+        return (said.png(), said.json()) if shown and isinstance(said, Framed) else said.json()
 
 
 @dataclass(slots=True)
@@ -121,12 +138,13 @@ class Desk:
         too_late = rate > 0 and self.inside >= max(self.batcher.most, rate * self.seconds / 2)
         return self.batcher.wait() if self.inside >= self.places or too_late else None
 
-    async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]]) -> dict[str, Any] | bytes:
+    async def answer(self, blob: bytes, leaving: Callable[[], Awaitable[None]], shown: bool = False) -> Told:
         """The answer's JSON, or the PNG file of an answer that is a picture.
 
         Args:
             blob: the bytes of a picture file.
             leaving: returns when whoever asked has gone.
+            shown: as of `Model.tell`.
 
         Raises:
             Full, Expired, Gone, DataError.
@@ -135,7 +153,7 @@ class Desk:
             raise Full(wait)
         self.inside += 1
         asker = _Asker(time.monotonic() + self.seconds)
-        work = asyncio.ensure_future(self._work(blob, asker))
+        work = asyncio.ensure_future(self._work(blob, asker, shown))
         left = asyncio.ensure_future(leaving())
         try:
             await asyncio.wait({work, left}, timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -149,12 +167,12 @@ class Desk:
             await asyncio.gather(work, left, return_exceptions=True)
             self.inside -= 1
 
-    async def _work(self, blob: bytes, asker: _Asker) -> dict[str, Any] | bytes:
+    async def _work(self, blob: bytes, asker: _Asker, shown: bool) -> Told:
         frames, place = await asyncio.get_running_loop().run_in_executor(self._pool, self._frames, blob, asker)
         # The windows of a large picture take turns with other people's pictures.
         rows = [await asyncio.wrap_future(self.batcher.submit(frame, asker.deadline)) for frame in frames]
         # Not behind pictures that wait to be decoded, and not where the others' requests are read.
-        return await asyncio.to_thread(self.model.tell, rows, place)
+        return await asyncio.to_thread(self.model.tell, rows, place, shown)
 
     def _frames(self, blob: bytes, asker: _Asker) -> tuple[np.ndarray, Any]:
         if asker.left or time.monotonic() > asker.deadline:

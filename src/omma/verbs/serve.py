@@ -17,6 +17,7 @@ from omma.words import say
 
 if TYPE_CHECKING:
     from omma.serving.app import Service
+    from omma.serving.desk import Model
     from omma.serving.guard import Guard
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -85,7 +86,7 @@ def serve(
         guard = guarded(service, host, port, secret)
         shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == "0.0.0.0" else host
         url = f"http://{shown}:{port}/"
-        _announce(url, secret, runtime, watch, service.desk.model.draws)
+        _announce(url, secret, runtime, watch, service.desk.model)
         try:
             with torch_threads(runtime):
                 server_for(guard).run(sockets=[sock])
@@ -170,15 +171,18 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
     desk = Desk(model, batcher, places=queue, decoders=max(1, cores // 4))
     card = {"task": opened.card["task"], "model": opened.card["model"], "names": opened.names[:1000], "runtime": runtime.name}
     card |= {"draws": True, "classes": opened.task.outputs} if model.draws else {}
+    card |= {"maps": True} if model.maps else {}
     return Service(desk, card), runtime.name
 
 
-def _announce(url: str, token: str | None, runtime: str, watch: Watch, draws: bool) -> None:
+def _announce(url: str, token: str | None, runtime: str, watch: Watch, model: Model) -> None:
     """Where it is and how to ask, to copy."""
     header = "" if token is None else f" -H 'Authorization: Bearer {token}'"
     watch.say(say("serve.open_page", url=url if token is None else f"{url}?token={token}"))
-    what = "--json '{\"seed\": 1}' --output picture.png" if draws else "--data-binary @picture.jpg"
+    what = "--json '{\"seed\": 1}' --output picture.png" if model.draws else "--data-binary @picture.jpg"
     watch.say(say("serve.try_it", curl=f"curl{header} {what} {url}predict"))
+    if model.maps:
+        watch.say(say("serve.map_it", curl=f"curl{header} -H 'Accept: image/png' {what} --output map.png {url}predict"))
     watch.say(say("serve.runtime", runtime=runtime))
     if token is None:
         watch.warn(say("serve.without_token"))
