@@ -14,11 +14,12 @@ from omma import catalog
 from omma.answers.picture import Picture
 from omma.data import decode as decoding
 from omma.data.recast import recast
-from omma.data.sample import Dataset, Refused, Sample
+from omma.data.fingerprint import take
+from omma.data.sample import Dataset, Refused, Sample, good_file
 from omma.errors import DataError, OmmaError
 from omma.formats import pairs
 from omma.formats.format import describe, open_data, sniff
-from omma.formats.pairs import factor, good_file, scale_of
+from omma.formats.pairs import factor, scale_of
 from omma.metrics.sets import restoration
 from omma.testing import check_format
 from omma.verbs.convert import convert
@@ -120,6 +121,22 @@ def test_a_set_that_keeps_every_promise(tmp_path, scale):
     for seed, part in enumerate(("train", "val", "test")):
         pair(tmp_path / "parts", f"{part}/input/{seed}.png", f"{part}/target/{seed}.png", seed, scale)
     assert check_format("pairs", tmp_path / "parts", tmp_path / "more").counts() == {"train": 1, "val": 1, "test": 1}
+
+
+def test_a_good_picture_that_changes_changes_the_digests(tmp_path):
+    top = made(tmp_path / "set")
+    before, stamp = open_data(top).digest(), open_data(top).stamp()
+    content = take(open_data(top)).digest
+    file = top / "target" / "2.png"
+    blob = bytearray(file.read_bytes())
+    pixels = np.asarray(Image.open(file)).copy()
+    pixels[3, 4] ^= 1
+    put(file, pixels)
+    assert take(open_data(top)).digest != content and open_data(top).stamp() != stamp
+    put(file, pixels, compress_level=0)
+    assert file.stat().st_size > 2 * len(blob) and open_data(top).digest() != before
+    file.write_bytes(blob)
+    assert open_data(top).digest() == before and take(open_data(top)).digest == content
 
 
 def test_what_was_written_is_read_back(tmp_path):

@@ -13,9 +13,9 @@ from omma.answers.picture import Picture
 from omma.data.crew import in_threads
 from omma.data.decode import Probe, probe
 from omma.data.likeness.pairing import likeness, shift
-from omma.data.sample import Dataset
+from omma.data.sample import Dataset, good_file
 from omma.errors import DataError
-from omma.formats.pairs import factor, good_file
+from omma.formats.pairs import factor
 from omma.progress import Watch
 from omma.words import say
 

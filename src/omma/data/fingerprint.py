@@ -18,7 +18,7 @@ from omma.answers.mask import VOID, Mask
 from omma.answers.numbers import Numbers
 from omma.data.crew import in_threads
 from omma.data.decode import decode, to_rgb8
-from omma.data.sample import Dataset, Sample
+from omma.data.sample import Dataset, Sample, good_file
 from omma.errors import DataError
 from omma.progress import Watch
 from omma.words import say
@@ -177,6 +177,8 @@ def _measure(dataset: Dataset, index: int) -> tuple[bytes, list[float] | None]:
         else:
             content = sample.path.read_bytes()
             picture = decode(content, name=sample.path.name)
+        if (good := good_file(dataset, sample)) is not None and good != sample.path:
+            content += good.read_bytes()
         height, width = picture.shape[:2]
         step = _stride(height, width)
         pixels = to_rgb8(picture[::step, ::step]).reshape(-1, 3).astype(np.float32)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from omma.answers.boxes import Boxes
+from omma.answers.picture import Picture
 
 if TYPE_CHECKING:
     import torch
@@ -184,6 +185,8 @@ class Dataset:
             truth = "" if sample.truth is None else repr(sample.truth.json())
             size = sample.path.stat().st_size if sample.path is not None and sample.path.exists() else sample.row
             sha.update(f"{sample.id}\0{sample.split}\0{sample.group}\0{truth}\0{size}\n".encode())
+            if (good := good_file(self, sample)) is not None and good != sample.path:
+                sha.update(f"{good.stat().st_size}\n".encode())
         for array in [self.pixels] if isinstance(self.pixels, np.ndarray) else self.pixels or []:
             sha.update(np.ascontiguousarray(array).data.cast("B"))
         return sha.hexdigest()
@@ -192,10 +195,20 @@ class Dataset:
         """SHA-256 over `digest` and each file's place and time of change: the key of what is remembered about the contents."""
         sha = hashlib.sha256(self.digest().encode())
         for sample in self.samples:
+            if (good := good_file(self, sample)) is not None and good != sample.path:
+                sha.update(f"{good}\0{good.stat().st_mtime_ns}\n".encode())
             if sample.path is not None:
                 moment = sample.path.stat().st_mtime_ns if sample.path.exists() else 0
                 sha.update(f"{sample.path}\0{moment}\n".encode())
         return sha.hexdigest()
+
+
+def good_file(dataset: Dataset, sample: Sample) -> Path | None:
+    """The file of a sample's good picture; None where it lies in none."""
+    if not isinstance(sample.truth, Picture) or not sample.truth.name:
+        return None
+    path = dataset.root / sample.truth.name
+    return path if path.is_file() else None
 
 
 def _remembered(dataset: Dataset, window: Sample) -> np.ndarray:

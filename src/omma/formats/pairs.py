@@ -15,7 +15,7 @@ from omma.data import recast
 from omma.data.crew import in_threads
 from omma.data.decode import Probe, decode, probe, to_rgb8
 from omma.data.likeness.pairing import likeness
-from omma.data.sample import Dataset, Refused, Sample
+from omma.data.sample import Dataset, Refused, Sample, good_file
 from omma.errors import DataError, DiskError
 from omma.formats import _pair_layout as layouts
 from omma.formats import masks
@@ -177,14 +177,6 @@ def scale_of(dataset: Dataset) -> int:
         seen[factor((width, height), (wide, high))] += 1
     del seen[0]
     return seen.most_common(1)[0][0] if seen else 1
-
-
-def good_file(dataset: Dataset, sample: Sample) -> Path | None:
-    """The file of a sample's good picture; None where it lies in none."""
-    if not isinstance(sample.truth, Picture) or not sample.truth.name:
-        return None
-    path = dataset.root / sample.truth.name
-    return path if path.is_file() else None
 
 
 def _notes(layout: Layout, scale: int) -> list[str]:
