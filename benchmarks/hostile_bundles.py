@@ -1,4 +1,4 @@
-"""Hostile bundles: every attack of tests/attacks.py against `omma.open`, with what was seen and how long it took.
+"""Hostile bundles: every attack of tests/attacks*.py against `omma.open`, with what was seen and how long it took.
 
     python benchmarks/hostile_bundles.py
 
@@ -20,16 +20,17 @@ from _table import begin, report
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import omma
-from attacks import ATTACKS, MARK, Witness, warm_up
+from attacks import ATTACKS, MARK, Attack, Witness, warm_up
+from attacks_of_pictures import OF_PICTURES, SOUND
 from models_at_hand import bundle_of
 from omma.errors import BundleError
 
 
-def outcome(name: str, sound: Path, scratch: Path) -> dict:
+def outcome(name: str, attack: Attack, sound: Path, scratch: Path) -> dict:
     """One attack: how it ended, seconds of CPU, what the witness saw."""
     folder = scratch / name[:100] / "bundle"
     shutil.copytree(sound, folder)
-    ATTACKS[name](folder)
+    attack(folder)
     witness, ended = Witness(folder), "opened"
     began = time.process_time()
     with witness:
@@ -49,9 +50,12 @@ def main() -> None:
         made = bundle_of()
         made.card["task"] = "classify"
         sound = made.save(scratch / "sound")
-        warm_up(sound)
+        others = {task: make().save(scratch / f"sound-{task}") for task, make in SOUND.items()}
+        for folder in (sound, *others.values()):
+            warm_up(folder)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found = [outcome(attack, sound, scratch) for attack in sorted(ATTACKS)]
+        found = [outcome(attack, ATTACKS[attack], sound, scratch) for attack in sorted(ATTACKS)]
+        found += [outcome(name, attack, others[task], scratch) for name, (task, attack) in sorted(OF_PICTURES.items())]
         grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
         marks = len(list(scratch.rglob(MARK)))
     bad = [row for row in found if row["ended"] != "refused" or row["seen"]]

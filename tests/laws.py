@@ -12,7 +12,7 @@ from pathlib import Path
 FLOORS = [
     "errors words progress",
     "answers parts losses catalog",
-    "models metrics recipe",
+    "models metrics recipe card",
     "data",
     "tasks formats engine",
     "bundle",

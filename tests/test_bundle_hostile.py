@@ -11,6 +11,7 @@ import pytest
 
 import omma
 from attacks import ATTACKS, MARK, Witness, warm_up
+from attacks_of_pictures import OF_PICTURES, SOUND
 from models_at_hand import bundle_of
 from omma.errors import BundleError
 
@@ -32,13 +33,53 @@ def test_it_is_refused(name, sound, tmp_path, monkeypatch):
     shutil.copytree(sound, folder)
     ATTACKS[name](folder)
     monkeypatch.chdir(tmp_path)
+    refused_soon(folder, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def of_pictures(tmp_path_factory):
+    """A sound bundle of each task that answers with pictures."""
+    where = {task: make().save(tmp_path_factory.mktemp(task) / "bundle") for task, make in SOUND.items()}
+    for folder in where.values():
+        warm_up(folder)
+    return where
+
+
+@pytest.mark.parametrize("name", sorted(OF_PICTURES))
+def test_one_that_answers_with_pictures_is_refused(name, of_pictures, tmp_path, monkeypatch):
+    task, attack = OF_PICTURES[name]
+    folder = tmp_path / "bundle"
+    shutil.copytree(of_pictures[task], folder)
+    attack(folder)
+    monkeypatch.chdir(tmp_path)
+    refused_soon(folder, tmp_path)
+
+
+@pytest.mark.parametrize("task", sorted(SOUND))
+def test_the_sound_ones_open(task, of_pictures, tmp_path):
+    """Negative control."""
+    folder = tmp_path / "bundle"
+    shutil.copytree(of_pictures[task], folder)
+    with Witness(folder) as witness:
+        opened = omma.open(folder)
+    assert not witness.seen and opened.card["task"] == task
+    counts = {"train": {"cat": 3, "dog": 1}}
+    card = json.loads((folder / "bundle.json").read_text("utf-8")) | {"fingerprint": {"class_counts": counts}}
+    (folder / "bundle.json").write_text(json.dumps(card), "utf-8")
+    again = omma.open(folder)
+    if task == "generate":
+        assert again.seeds(0, 400)[:, -2].mean() > 0.6, "classes come up as often as they were learned"
+
+
+def refused_soon(folder: Path, above: Path) -> None:
+    """Opening is refused in one line, soon, and nothing of the bundle is run."""
     began = time.process_time()
     with Witness(folder) as witness, pytest.raises(BundleError) as refused:
         omma.open(folder)
     spent = time.process_time() - began
     assert not witness.seen, witness.seen
     assert spent < SECONDS, f"{spent:.2f} s"
-    assert not list(tmp_path.rglob(MARK)) and not Path(MARK).exists()
+    assert not list(above.rglob(MARK)) and not Path(MARK).exists()
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 1000 and refused.value.code == 4
 
 

@@ -1,7 +1,7 @@
 """A trained model as a folder a person can read: weights, card, views, classes, provenance; `open` and `Bundle.save`.
 
     weights.safetensors   every tensor of the networks an answer needs, keys `<player>.<name>`
-    bundle.json           what it is (see `SCHEMA`), plain values only: no class paths, no code, no file paths that are opened
+    bundle.json           what it is (see `card.py`), plain values only: no class paths, no code, no file paths that are opened
     README.md             the card, for people
 
 Nothing in a bundle is executed. Opening checks, in this order: sizes, JSON against the schema, SHA-256 of the weights,
@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,10 +26,11 @@ from safetensors.torch import load, save_file
 
 import omma
 from omma import catalog
+from omma.card import inside, plausible, read_card
 from omma.data.views import Views
 from omma.engine.painting.drawing import rows_of
 from omma.engine.pipeline import Pipeline
-from omma.engine.told import told
+from omma.engine.told import is_placed, told
 from omma.errors import BundleError, DiskError, OmmaError
 from omma.models.making import build
 from omma.models.network import Blank, Network
@@ -39,14 +39,7 @@ from omma.recipe import Recipe
 from omma.tasks.task import Batch, Task
 from omma.words import number, say
 
-MAX_JSON, MAX_HEADER, MAX_TENSORS, MAX_SETTING = 4 << 20, 4 << 20, 20_000, 1 << 16
-# key → type; a bundle with other keys is of another time or of another hand.
-SCHEMA: dict[str, type | tuple[type, ...]] = {
-    "omma": str, "schema": int, "task": str, "task_settings": dict, "names": list, "model": str, "model_settings": dict, "views": dict,
-    "operating_point": dict, "recipe": dict, "fingerprint": dict, "scores": dict, "weights": dict, "origin": dict, "data": dict,
-    "versions": dict, "created": str, "surgery": dict, "runtime": dict, "parent": dict, "notes": list,
-}  # fmt: skip
-_NAME = re.compile(r"(?:(?:timm|torchvision|transformers)/)?[A-Za-z0-9_.\-]{1,100}")
+MAX_HEADER, MAX_TENSORS = 4 << 20, 20_000
 
 
 @dataclass
@@ -197,75 +190,10 @@ def locate(where: str | Path) -> Path:
     raise BundleError(say("bundle.none" if path.exists() else "bundle.absent"), path, say("bundle.none_fix"))
 
 
-def read_card(folder: Path) -> dict[str, Any]:
-    """`bundle.json`, checked against the schema before anything is believed."""
-    path = folder / "bundle.json"
-    _inside(folder, path)
-    if path.stat().st_size > MAX_JSON:
-        raise BundleError(say("bundle.too_large", size=path.stat().st_size, cap=MAX_JSON), path)
-    try:
-        card = json.loads(path.read_text("utf-8"), parse_constant=_no_constant)
-    except (ValueError, RecursionError, UnicodeDecodeError) as error:
-        raise BundleError(say("bundle.bad_json", reason=str(error)[:200]), path) from None
-    if not isinstance(card, dict):
-        raise BundleError(say("bundle.bad_json", reason="not an object"), path)
-    for key, value in card.items():
-        if key not in SCHEMA:
-            raise BundleError(say("bundle.unknown_key", key=key[:60]), path)
-        if not isinstance(value, SCHEMA[key]):
-            raise BundleError(say("bundle.wrong_type", key=key), path)
-    for key in ("omma", "schema", "task", "names", "model", "views", "weights"):
-        if key not in card:
-            raise BundleError(say("bundle.missing_key", key=key), path)
-    if card["schema"] != 1:
-        raise BundleError(say("bundle.schema", schema=card["schema"], version=card["omma"]), path)
-    _plain(card, path)
-    return card
-
-
-def _no_constant(text: str) -> None:
-    raise ValueError(f"{text} is not a JSON number")
-
-
-def _plain(card: dict[str, Any], path: Path) -> None:
-    """Names are names and sizes are sizes: nothing that could build the unthinkable."""
-    if not _NAME.fullmatch(card["model"]) or ".." in card["model"] or not _NAME.fullmatch(card["task"]):
-        raise BundleError(say("bundle.bad_name", name=str(card["model"])[:60]), path)
-    names = card["names"]
-    if (
-        not 0 < len(names) <= MAX_SETTING
-        or not all(isinstance(name, str) and len(name) <= 1000 for name in names)
-        or len(set(names)) != len(names)
-    ):
-        raise BundleError(say("bundle.bad_names"), path)
-    for name, value in card.get("operating_point", {}).items():
-        values = value if isinstance(value, list) else [value]
-        if len(values) > MAX_SETTING or not all(type(v) in (int, float) and abs(v) < 1e9 for v in values):
-            raise BundleError(say("bundle.absurd", key=f"operating_point.{name[:60]}"), path)
-    warmth = card.get("operating_point", {}).get("temperature", 1)
-    if isinstance(warmth, list) or warmth <= 0:
-        raise BundleError(say("bundle.absurd", key="operating_point.temperature"), path)
-    for key in ("model_settings", "views"):
-        for name, value in card.get(key, {}).items():
-            values = value if isinstance(value, list) else [value]
-            if (
-                len(values) > 64
-                or any(isinstance(v, int | float) and abs(v) > MAX_SETTING for v in values)
-                or any(isinstance(v, dict | list) for v in values)
-            ):
-                raise BundleError(say("bundle.absurd", key=f"{key}.{name}"), path)
-
-
-def _inside(folder: Path, path: Path) -> None:
-    """A regular file of this folder, not a link out of it."""
-    if not path.is_file() or path.is_symlink():
-        raise BundleError(say("bundle.missing_file", file=path.name), folder)
-
-
 def _weights(folder: Path, card: dict[str, Any], most: int) -> bytes:
     """The checked bytes of the weights file, which cannot be longer than a header and the `most` bytes of the network's tensors."""
     path = folder / "weights.safetensors"
-    _inside(folder, path)
+    inside(folder, path)
     size = path.stat().st_size
     if size > most + MAX_HEADER:
         raise BundleError(say("bundle.too_large", size=size, cap=most + MAX_HEADER), path)
@@ -296,6 +224,18 @@ def _network(card: dict[str, Any], task: Task, views: Views) -> Network:
     return net
 
 
+def _fitting(task: Task, net: Network, views: Views) -> None:
+    """Network and views are of a kind that the task can use.
+
+    Raises:
+        OmmaError: they are not.
+    """
+    if net.gives != task.reads:
+        raise OmmaError(say("bundle.other_network", gives=net.gives, reads=task.reads))
+    if (views.fit == "own") != (task.reads == "picture") or (views.fit == "windows" and not is_placed(task)):
+        raise OmmaError(say("bundle.other_fit", fit=views.fit))
+
+
 def _answers(task: Task, gives: str, point: dict[str, Any]) -> None:
     """Settings and operating point go together: the arithmetic of an answer is done once, on a network's output of zeros."""
     tensors = task.infer({"net": Blank(gives, task.outputs)}, Batch(torch.zeros(1, 1, 8, 8)))
@@ -312,13 +252,17 @@ def open(where: str | Path, device: str = "cpu") -> Bundle:
     card = read_card(folder)
     try:
         kind = catalog.find("tasks", card["task"])
-        for key in card.get("task_settings", {}).keys() - kind.SETTINGS.keys():
-            raise BundleError(say("bundle.unknown_key", key=f"task_settings.{key[:60]}"), folder)
+        for key, value in card.get("task_settings", {}).items():
+            if key not in kind.SETTINGS:
+                raise BundleError(say("bundle.unknown_key", key=f"task_settings.{key[:60]}"), folder)
+            if not plausible(value, kind.SETTINGS[key][0]):
+                raise BundleError(say("bundle.absurd", key=f"task_settings.{key}"), folder)
         task = kind(card["names"], **card.get("task_settings", {}))
         views = Views.from_json(card["views"])
         with torch.device("meta"):  # no memory yet: the shapes must fit first
             built = _network(card, task, views)
             shapes = {f"net.{key}": (t.shape, t.dtype) for key, t in built.state_dict().items()}
+        _fitting(task, built, views)
         _answers(task, built.gives, card.get("operating_point", {}))
     except (
         OmmaError,
