@@ -287,6 +287,7 @@ def test_what_is_optimised_is_not_learned_but_kept(folder, tmp_path):
     with pytest.raises(NotMeaningful, match="many steps"):
         omma.explain(str(run.run), rows[0]["path"], out=str(tmp_path / "why.png"), device="cpu")
     assert cli.run(["export", str(run.run), "--data", str(folder / "照片"), "--out", str(tmp_path / "x.onnx")]) == 6
+    assert cli.run(["serve", str(run.run), "--port", "0"]) == 6
 
 
 # ── runs ────────────────────────────────────────────────────────────────────────────────────────────────

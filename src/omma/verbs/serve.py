@@ -73,6 +73,7 @@ def serve(
     Raises:
         OmmaError: the port is taken, or the wish is not a safe one.
         BundleError: the model cannot be read.
+        NotMeaningful: it takes minutes for a picture.
     """
     need("fastapi", "serve", "omma serve")
     need("uvicorn", "serve", "omma serve")
@@ -156,6 +157,7 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
     """The model loaded and warm, and the name of its runtime."""
     from omma import bundle as bundles
     from omma.engine.machine import device_of
+    from omma.models._styled import meaningful
     from omma.runtimes.choose import fastest
     from omma.serving.app import Service
     from omma.serving.batcher import Batcher
@@ -163,6 +165,7 @@ def _service(bundle: str | Path, device: str, queue: int, watch: Watch) -> tuple
 
     place = str(device_of(device))
     opened = bundles.open(bundle, place)
+    meaningful(opened.net, "serve")
     runtime = fastest(opened, watch, place)
     # Enlarging and denoising look at every pixel: what takes longer than anybody waits is refused before it is decoded.
     model = Model(opened, runtime, 8_000_000) if opened.views.fit == "own" else Model(opened, runtime)
