@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import time
 import zipfile
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from omma.errors import OmmaError
 from omma.models._restorer import STEPS, Restorer, enlarged, whole
 from omma.models.making import build, settings_of
 from omma.models.network import blank
+from omma.parts import reach as reaching
 from omma.parts.merged import Merged, plain
 from omma.parts.noise_level import noise_level
 from omma.parts.reach import GLOBAL, reach
@@ -295,6 +297,31 @@ def test_the_reach_of_known_stacks(net, far):
 )  # fmt: skip
 def test_the_reach_of_ours(name, settings, far):
     assert reach(small(name, 2, **settings)) == far
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+@pytest.mark.parametrize("name", sorted(SMALL))
+def test_narrow_pictures_show_the_reach_of_wide_ones(name, scale):
+    """Whichever width it takes, against the full period on both sides."""
+    net = Told(small(name)) if name == "ffdnet" else small(name, **({"scale": scale} if name in ENLARGE else {}))
+    twin = reaching._averaging(net)
+    for turned in (False, True):
+        assert reaching._far(twin, 1, turned) == reaching._far(twin, 1, turned, [reaching.PERIOD])
+
+
+def test_paths_that_fade_are_not_taken_for_none():
+    deep = convs(*[3] * 300)
+    with pytest.raises(reaching._Faint):
+        reaching._along(reaching._averaging(deep), 1, False, 1)
+    assert reach(deep) == 300, "then wider pictures are asked"
+
+
+@pytest.mark.parametrize("name", ["edsr", "srresnet", "vdsr"])
+def test_a_large_network_is_asked_in_seconds(name):
+    net = build(name, channels=3, size=32, outputs=1, scale=4)
+    began = time.process_time()
+    assert reach(net) in range(15, 60)
+    assert time.process_time() - began < 15
 
 
 def test_it_is_global_only_where_the_level_is_not_told():

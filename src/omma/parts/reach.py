@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -10,6 +11,8 @@ from torch import nn
 GLOBAL = None  # the reach of a network that looks at the whole picture
 PERIOD = 16  # pixels after which a network with strides treats places alike; the usual strides divide it
 _SHORTEST, _LONGEST = 64, 1024  # pixels, sides of the pictures it is tried on
+_WIDTHS = (1, 2, 4, 8, PERIOD)  # pixels across, the first that the network takes: how far it looks along does not depend on it
+_FAINT = 1e-250  # a slope that is less stands for paths that may have vanished; on wider pictures there are more of them
 
 
 @torch.enable_grad()
@@ -53,15 +56,32 @@ def _averaging(net: nn.Module) -> nn.Module:
     return twin
 
 
-def _far(twin: nn.Module, channels: int, turned: bool) -> int | None:
-    """The reach along one side, on long pictures a period wide; longer ones as long as it touches their ends."""
+class _Faint(Exception):
+    """Slopes too small to be told from none."""
+
+
+def _far(twin: nn.Module, channels: int, turned: bool, widths: Sequence[int] = _WIDTHS) -> int | None:
+    """The reach along one side, on long pictures as narrow as the network takes; longer ones as long as it touches their ends."""
+    for width in widths:
+        try:
+            return _along(twin, channels, turned, width)
+        except Exception:  # too narrow for its strides or its borders: each network says so in its own way
+            if width == PERIOD:
+                raise
+    raise AssertionError("the last width is a period")
+
+
+def _along(twin: nn.Module, channels: int, turned: bool, width: int) -> int | None:
     chance = torch.Generator().manual_seed(1)
     length = _SHORTEST
     while length <= _LONGEST:
-        shape = (1, channels, PERIOD, length) if turned else (1, channels, length, PERIOD)
+        shape = (1, channels, width, length) if turned else (1, channels, length, width)
         pictures = torch.rand(shape, generator=chance, dtype=torch.float64).requires_grad_(True)
         said = twin(pictures)
-        far = _furthest(said.transpose(2, 3) if turned else said, pictures, length, turned)
+        said = said.transpose(2, 3) if turned else said
+        if said.shape[2] % length or said.shape[2] // length * width != said.shape[3]:
+            raise ValueError(f"{tuple(pictures.shape)} became {tuple(said.shape)}")
+        far = _furthest(said, pictures, length, turned)
         if far is not None:
             return far
         length *= 2
@@ -69,7 +89,12 @@ def _far(twin: nn.Module, channels: int, turned: bool) -> int | None:
 
 
 def _furthest(said: torch.Tensor, pictures: torch.Tensor, length: int, turned: bool) -> int | None:
-    """The largest distance over the places of a period; None where an end of the picture is reached."""
+    """The largest distance over the places of a period; None where an end of the picture is reached.
+
+    Raises:
+        _Faint: on a narrow picture slopes are so small that others may have vanished.
+    """
+    narrow = min(pictures.shape[2:]) < PERIOD
     scale, middle = said.shape[2] // length, length // 2 // PERIOD * PERIOD
     chance = torch.Generator().manual_seed(2)
     found: dict[int, tuple[int, int]] = {}
@@ -78,6 +103,8 @@ def _furthest(said: torch.Tensor, pictures: torch.Tensor, length: int, turned: b
         row = middle + phase
         patch = said[:, :, row * scale : (row + 1) * scale]
         (slope,) = torch.autograd.grad((patch * torch.rand(patch.shape, generator=chance).double()).sum(), pictures, retain_graph=True)
+        if narrow and bool(((slope != 0) & (slope.abs() < _FAINT)).any()):
+            raise _Faint
         seen = (slope != 0).any(1).any(1 if turned else 2)[0].nonzero().flatten().tolist() or [row]
         found[phase] = (row - seen[0], seen[-1] - row)
         return seen[0] > 0 and seen[-1] < length - 1
