@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import zipfile
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from omma import cli
 from omma.answers.label import Label
 from omma.answers.picture import Picture
 from omma.checks import _pairs
@@ -217,6 +219,24 @@ def test_other_truths_are_not_asked(tmp_path):
     samples = [Sample(f"{place}.jpg", tmp_path / f"{place}.jpg", truth=Label("a") if place else None) for place in range(3)]
     _, kinds = found(Dataset(samples, ["a"], "classify", tmp_path, "folders"))
     assert not kinds.keys() & KINDS
+
+
+@pytest.mark.parametrize(("tongue", "words"), [("en", "--task restore"), ("zh", "若要学习修复")])
+def test_a_folder_of_good_pictures_is_asked_what_restoration_needs(tmp_path, monkeypatch, capsys, tongue, words):
+    """As a person asks: nobody labelled them, so they may be good pictures to learn from."""
+    top = tmp_path / "好图"
+    top.mkdir()
+    for place in range(5):
+        Image.fromarray(scene(place, 96, 120)).save(top / f"{place}.png")
+    Image.fromarray(scene(7, 40, 120)).save(top / "小.png")
+    Image.fromarray(scene(8, 96, 120)).save(top / "压.jpg", quality=30)
+    monkeypatch.setenv("OMMA_LANG", tongue)
+    assert cli.run(["check", str(top), "--out", str(tmp_path / "seen")]) == 0
+    told = capsys.readouterr().out
+    assert told.count(words) == 2 and "小.png" in told and "压.jpg" in told
+    rows = {row["kind"]: row for row in json.loads((tmp_path / "seen" / "findings.json").read_text("utf-8"))["findings"]}
+    assert rows["too_small_source"]["files"] == ["小.png"] and rows["too_small_source"]["reasons"] == {"小.png": "120×40"}
+    assert rows["already_compressed_source"]["reasons"] == {"压.jpg": "压.jpg, q = 30"}
 
 
 @pytest.mark.parametrize("quality", [1, 10, 25, 49, 50, 60, 74, 75, 90, 95, 100])

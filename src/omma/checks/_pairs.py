@@ -70,9 +70,19 @@ def _look(dataset: Dataset, place: int) -> PairLook | None:
     return look
 
 
+def bare(dataset: Dataset) -> bool:
+    """Whether nobody says anything of any picture: then they may be good ones, to learn restoration from."""
+    return all(sample.truth is None for sample in dataset.samples)
+
+
 def of_files(dataset: Dataset, ask: Callable[[Path, Probe], T | None]) -> dict[int, T]:
-    """Place → what the header of the good picture's file is asked, `ask(path, header)`; those left out that have none, or no answer."""
+    """Place → what the header of the good picture's file is asked, `ask(path, header)`; those left out that have none, or no answer.
+
+    Where all pictures are bare, each is asked itself.
+    """
     files = {place: file for place in pairs_of(dataset) if (file := good_file(dataset, dataset.samples[place])) is not None}
+    if bare(dataset):
+        files = {place: sample.path for place, sample in enumerate(dataset.samples) if sample.path is not None}
 
     def look(file: Path) -> T | None:
         try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from omma.checks._pairs import of_files
+from omma.checks._pairs import bare, of_files
 from omma.checks.finding import Finding, Seen
 from omma.data.decode import Probe
 
@@ -28,13 +28,16 @@ _HALF = np.array(
 
 
 def already_compressed(seen: Seen) -> Iterator[Finding]:
-    """`already_compressed`, advice: JPEG files whose table for brightness is that of a quality below 75."""
+    """`already_compressed`, advice: JPEG files whose table for brightness is that of a quality below 75; `already_compressed_source` of
+    pictures of which nobody says that they are good.
+    """
     poor = of_files(seen.dataset, _poor)
     if poor:
         samples = seen.dataset.samples
-        reasons = {samples[place].id: f"{samples[place].record}, q = {quality}" for place, quality in poor.items()}
+        reasons = {samples[place].id: f"{samples[place].record or samples[place].id}, q = {quality}" for place, quality in poor.items()}
         values = {"least": LEAST, "worst": min(poor.values())}
-        yield Finding("already_compressed", "advice", values, places=list(poor), reasons=reasons)
+        kind = "already_compressed_source" if bare(seen.dataset) else "already_compressed"
+        yield Finding(kind, "advice", values, places=list(poor), reasons=reasons)
 
 
 def _poor(path: Path, head: Probe) -> int | None:
