@@ -15,7 +15,6 @@ from omma.errors import DataError
 from omma.serving.batcher import Batcher, Expired, Full
 from omma.words import say
 
-
 # JSON, a picture, or a map and the JSON of what it belongs to.
 Told = dict[str, Any] | bytes | tuple[bytes, dict[str, Any]]
 
