@@ -107,14 +107,34 @@ def only(folder, pattern="*"):
 
 
 @pytest.mark.parametrize("task", STILL)
-def test_what_answers_with_pictures_takes_no_clip(task, here):
+def test_what_answers_with_pictures_makes_a_clip_of_a_clip(task, here):
     made = any_bundle(task)
     made.card["task"] = task
     where = made.save(here / "bundle")
     moving(here / "片段.avi", 4)
-    with pytest.raises(OmmaError, match="clips"):
-        asked(where, "片段.avi", out="out")
-    assert not (here / "out").exists()
+    frames, _ = read(here / "片段.avi")
+    Image.fromarray(frames[0]).save(here / "帧.png")
+    with pytest.raises(OmmaError, match="--out"):
+        asked(where, "片段.avi")
+    rows = list(asked(where, "片段.avi", "帧.png", out="out"))
+    film = str(Path("out") / "片段.webm")
+    assert [row.get("frame") for row in rows] == [0, 1, 2, 3, None] and [row["file"] for row in rows] == [film] * 4 + ["out/帧.png"]
+    assert only(here / "out") == sorted(["predictions.about.json", "predictions.jsonl", "片段.webm", "帧.png"])
+    shown, rate = read(here / "out" / "片段.webm")
+    engine = choose.named("eager", omma.open(where))
+    wanted = [picture.deep(8) for picture in engine.answers([np.ascontiguousarray(frame) for frame in frames])]
+    assert rate == RATE and len(shown) == 4 and shown[0].shape == wanted[0].shape
+    assert all(np.abs(one.astype(int) - other).mean() < 12 for one, other in zip(shown, wanted, strict=True)), "but for the codec"
+    with Image.open(here / "out" / "帧.png") as still:
+        assert np.array_equal(np.asarray(still), wanted[0]), "a picture among clips is written as it always is"
+    cut = asked(where, "片段.avi", "帧.png", out="cut")
+    assert next(cut)["frame"] == 0 and next(cut)["frame"] == 1
+    cut.close()
+    assert "片段.webm" not in only(here / "cut") and not [name for name in only(here / "cut") if "partial" in name]
+    assert [row.get("frame") for row in asked(where, "片段.avi", "帧.png", out="cut")] == [0, 1, 2, 3, None]
+    assert len(read(here / "cut" / "片段.webm")[0]) == 4, "an interrupted clip begins anew"
+    list(asked(where, "片段.avi", "帧.png", out="drawn", as_="drawn"))
+    assert len([name for name in only(here / "drawn") if name.startswith("片段.frames/")]) == 4
 
 
 @pytest.mark.parametrize("task", [name for name in LOOK if name not in STILL])

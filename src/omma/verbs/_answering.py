@@ -230,13 +230,16 @@ class Job:
             raise DataError(self.inputs.missing[place])
         return decode(Path(self.inputs.files[place]))
 
-    def _dressed(self, place: int, answer: Answer, original: np.ndarray) -> dict[str, Any]:
+    def _dressed(self, place: int, answer: Answer, original: np.ndarray) -> Told:
         """JSON of an answer that is a picture, written with what its original has beside what a network sees."""
         from omma.answers.picture import Picture
         from omma.data.own.dress import dressed
 
         assert isinstance(answer, Picture)
-        return self._told(place, dressed(answer, original, Path(self.inputs.files[place])))
+        return self._told(place, dressed(answer, original, self._file(place)))
+
+    def _file(self, place: int) -> Path:
+        return Path(self.inputs.files[place])
 
     def _draw(self, place: int, answer: Answer) -> None:
         from omma.verbs._outputs import draw_into
@@ -268,7 +271,7 @@ class Job:
         stem = self.folder.out / self._stem(place)
         try:
             if isinstance(answer, Picture) and self.keep_format:
-                return answer.written(stem, Path(self.inputs.files[place]).suffix)
+                return answer.written(stem, self._file(place).suffix)
             return answer.written(stem)
         except OSError as error:
             raise DiskError(say("predict.not_written", reason=error.strerror or error), self.folder.out) from None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from omma.errors import DataError
-from omma.verbs._answering import Job, Row
+from omma.verbs._answering import Job, Row, Told
 from omma.words import say
 
 if TYPE_CHECKING:
@@ -137,11 +137,18 @@ class Reel(Job):
         takes: the inputs, see `takes`.
         latency: of the frames of all takes that move.
         held: what is being answered.
+        film: what it becomes, where it becomes one.
     """
 
     takes: list[Take] = field(default_factory=list)
     latency: Latency = field(default_factory=Latency)
     held: list[Shot] = field(default_factory=list)
+    film: Film | None = None
+
+    @property
+    def filmed(self) -> bool:
+        """Whether a take that moves becomes a clip: with answers drawn on it, or of answers that are pictures."""
+        return self.as_ == "clip" or (self.opened.task.answer.kind == "picture" and self.as_ != "drawn")
 
     @property
     def total(self) -> int | None:
@@ -165,7 +172,7 @@ class Reel(Job):
         open_ = {path for take in self.takes if not self._complete(take, rows) for path in self._paths(take)}
         kept = {
             key: row for key, row in self.folder.known.items()
-            if row["path"] not in open_ or (self.as_ != "clip" and "error" not in row)
+            if row["path"] not in open_ or (not self.filmed and "error" not in row)
         }  # fmt: skip
         if len(kept) < len(self.folder.known):
             self.folder.keep(kept)
@@ -189,7 +196,7 @@ class Reel(Job):
 
     def _in_order(self, known: dict[str, dict[str, Any]]) -> Iterator[tuple[int, Row, np.ndarray | None]]:
         before = _by_path(known)
-        stems = self._stems() if self.as_ == "clip" else [""] * len(self.takes)
+        stems = self._stems() if self.filmed else [""] * len(self.takes)
         warm = False
         for take, stem in zip(self.takes, stems, strict=True):
             rows = [row for path in self._paths(take) for row in before.get(path, ())]
@@ -205,14 +212,14 @@ class Reel(Job):
     def _answered(self, take: Take, stem: str, start: int) -> Iterator[tuple[int, Row, np.ndarray | None]]:
         """The rows of a take from frame `start` on; its drawn clip stands under its name when the last row is written."""
         film, latency, count, whole, drawn = self._film(take, stem), Latency(), start, False, None
+        self.film = film
         try:
             for batch in self._batches(self._shots(take, start)):
                 self.held = [shot for shot, _ in batch]
                 answers = self._answer(list(range(len(batch))))
                 now = time.perf_counter()
                 for slot, ((shot, since), (answer, features)) in enumerate(zip(batch, answers, strict=True)):
-                    assert not isinstance(answer, dict), "no clip is answered with pictures"
-                    if not isinstance(answer, str):
+                    if not isinstance(answer, str | dict):
                         if take.moving:
                             latency.note(now - since)
                             self.latency.note(now - since)
@@ -273,13 +280,29 @@ class Reel(Job):
             raise DataError(shot.error)
         return shot.picture
 
+    def _file(self, place: int) -> Path:
+        return Path(self.inputs.files[self.held[place].place])
+
+    def _dressed(self, place: int, answer: Answer, original: np.ndarray) -> Told:
+        """A frame has nothing beside its pixels, and becomes no file of its own; a picture among clips is what it always is."""
+        if self.film is not None or "frame" in self.held[place].named:
+            return answer
+        if self.as_ == "drawn":
+            self._show(place, answer, None)
+        return Job._dressed(self, place, answer, original)
+
+    def _told(self, place: int, answer: Answer) -> dict[str, Any]:
+        if answer.kind == "picture" and (self.film is not None or "frame" in self.held[place].named):
+            return {} if self.film is None else {"file": str(self.film.path)}
+        return Job._told(self, place, answer)
+
     def _named(self, place: int) -> dict[str, Any]:
         return self.held[place].named
 
     def _stem(self, place: int) -> str:
         shot = self.held[place]
         below = self.below[shot.place]
-        return f"{below}.frames/{shot.named['frame']:06d}" if "frame" in shot.named else below
+        return f"{below}.frames/{shot.named['frame']:06d}" if "frame" in shot.named else self.stems[shot.place]
 
     def _table(self) -> Table | None:
         if self.folder is None or self.as_ != "csv":
@@ -292,8 +315,14 @@ class Reel(Job):
         """Not here, where the time is taken: see `_show`."""
 
     def _show(self, slot: int, answer: Answer, film: Film | None) -> None:
-        """The drawn picture where it belongs."""
+        """The drawn picture where it belongs; of an answer that is a picture, itself in a clip that nobody asked to be drawn on."""
         picture = self.held[slot].picture
+        if film is not None and self.as_ != "clip":
+            from omma.answers.picture import Picture, shown
+
+            assert isinstance(answer, Picture), "other answers become clips where they are drawn"
+            film.add(shown(answer.deep(8)))
+            return
         if self.folder is None or picture is None or (film is None and self.as_ != "drawn"):
             return
         from omma.data.decode import to_rgb8
@@ -307,7 +336,7 @@ class Reel(Job):
             film.add(drawn, _room(drawn, picture))
 
     def _film(self, take: Take, stem: str) -> Film | None:
-        if self.folder is None or self.as_ != "clip":
+        if self.folder is None or not self.filmed or not take.moving:
             return None
         from omma.data.moving.film import Film
 

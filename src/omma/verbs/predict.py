@@ -85,7 +85,7 @@ def predict(
 
     A clip gives one row a frame, `{"path", "frame", "seconds", …}`, answered in order and one at a time unless `batch` says more; how
     long a frame takes is told at the end. Drawn, it is a picture a frame or, as clip, a clip again; pictures become one, folder by
-    folder, sorted as people count (frame2 before frame10).
+    folder, sorted as people count (frame2 before frame10). Where answers are pictures, a clip becomes a clip of them, without its sound.
 
     Args:
         bundle: a bundle or a run folder.
@@ -131,7 +131,7 @@ def predict(
     if moving is not None and (embed is not None or as_ == "folders"):
         raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
     opened = bundles.open(bundle)
-    _suits(opened, out is None, moving is not None, as_)
+    _suits(opened, out is None, as_)
     painting = _restyled(opened, style, strength)
     runtime = "eager" if painting else runtime  # graphs are kept as the bundle is
     point = _point(opened, threshold, as_, watch)
@@ -139,7 +139,8 @@ def predict(
     featured = (embed is not None or nearest is not None) and not opened.card.get("runtime", {}).get("file")
     total = len(inputs.files) if moving is None else sum(take.total or 1000 for take in moving)
     engine = _engine(opened, runtime or ("eager" if featured else None), total, place, watch, None if moving is None else 1)
-    many = _many(opened, batch, place.type, -(-total // engine.lanes), watch) if moving is None else batch or 1
+    still = moving is None or opened.views.fit == "own"
+    many = _many(opened, batch, place.type, -(-total // engine.lanes), watch) if still else batch or 1
     kind: Callable[..., Job] = Job if moving is None else partial(Reel, takes=moving)
     job = kind(
         opened, engine, inputs, point, many, watch, as_, _neighbours(opened, nearest, data, watch),
@@ -160,16 +161,16 @@ def _drawing(
     return (opened, paths, wish) if opened.task.asks == "seed" or wish else None
 
 
-def _suits(opened: Bundle, nowhere: bool, moving: bool, as_: str) -> None:
+def _suits(opened: Bundle, nowhere: bool, as_: str) -> None:
     """Refuse what the model's answers cannot become.
 
     Raises:
-        OmmaError: pictures without a folder or as clips, pictures for a model that reads none, or answers that name no folders.
+        OmmaError: pictures without a folder, pictures for a model that reads none, or answers that name no folders.
     """
     if opened.task.asks == "seed":
         raise OmmaError(say("generate.no_pictures"), None, say("generate.no_pictures_fix"))
-    if opened.task.answer.kind == "picture" and (nowhere or moving):
-        raise OmmaError(say("predict.pictures_out" if nowhere else "predict.pictures_still"))
+    if opened.task.answer.kind == "picture" and nowhere:
+        raise OmmaError(say("predict.pictures_out"))
     if as_ == "folders":
         from omma.verbs._outputs import sortable
 

@@ -58,6 +58,11 @@ class Film:
         self._writer.write(cv2.cvtColor(fitted(picture, *self._size), cv2.COLOR_RGB2BGR))
         self.count += 1
 
+    @property
+    def path(self) -> Path:
+        """The file it becomes, once it has a frame."""
+        return self._final
+
     def close(self, whole: bool) -> Path | None:
         """The finished file under its name; None, and no file, where there was no frame or it is not `whole`.
 
