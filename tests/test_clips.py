@@ -134,7 +134,7 @@ def test_what_answers_with_pictures_makes_a_clip_of_a_clip(task, here):
     assert [row.get("frame") for row in asked(where, "片段.avi", "帧.png", out="cut")] == [0, 1, 2, 3, None]
     assert len(read(here / "cut" / "片段.webm")[0]) == 4, "an interrupted clip begins anew"
     list(asked(where, "片段.avi", "帧.png", out="drawn", as_="drawn"))
-    assert len([name for name in only(here / "drawn") if name.startswith("片段.frames/")]) == 4
+    assert len([name for name in only(here / "drawn") if name.startswith("片段.avi.frames/")]) == 4
 
 
 @pytest.mark.parametrize("task", [name for name in LOOK if name not in STILL])
