@@ -156,7 +156,8 @@ def test_every_command_of_the_overview_works(desk, capsys):
     for place, text in enumerate(inline(OVERVIEW)):
         words = shlex.split(BUDGET.sub('--budget "2 steps"', text))
         words += more.get(words[1], []) + [f"demo-{place}"] * (words[1] == "demo")
-        assert cli.run(words[1:]) in (0, 1), f"{text}\n{capsys.readouterr().err}"
+        fine = (0, 5) if words[1] == "compress" else (0, 1)  # refused: a network of two steps has nothing to keep
+        assert cli.run(words[1:]) in fine, f"{text}\n{capsys.readouterr().err}"
 
 
 @pytest.mark.parametrize("path", ENGLISH, ids=name)
