@@ -155,8 +155,9 @@ class _Axes:
         parts = []
         for value in self.ys:
             at = self.head + self.y(value)
+            shown = float(f"{10**value:.3g}") if self.log else value + 0.0
             parts.append(f'<line class="grid" x1="{LEFT}" x2="{LEFT + self.wide:.1f}" y1="{at:.1f}" y2="{at:.1f}"/>')
-            parts.append(_text(LEFT - 6, at + 4, f"{10**value:g}" if self.log else f"{value + 0.0:g}", "end", "", 11))
+            parts.append(_text(LEFT - 6, at + 4, f"{shown:g}", "end", "", 11))
         for value in self.xs:
             parts.append(_text(LEFT + self.x(value), self.head + self.high + 15, f"{value + 0.0:g}", "middle", "", 11))
         parts.append(_text(LEFT + self.wide, self.head + self.high + 32, x, "end", "ink", 12) if x else "")
