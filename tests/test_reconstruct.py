@@ -407,19 +407,13 @@ def test_the_service_answers_json_and_on_demand_the_map_that_predict_writes(trai
     pytest.importorskip("httpx")
     from fastapi.testclient import TestClient
 
-    from omma.runtimes.choose import named
-    from omma.serving.app import Service, create
-    from omma.serving.batcher import Batcher
-    from omma.serving.desk import Desk, Model
+    from omma.serving.app import create
     from omma.serving.page import front
 
     _, data, run = trained
     blot = data / "test" / "blot" / "blot-00.png"
     (row,) = omma.predict(str(run.run), str(blot), out=str(tmp_path / "out"), device="cpu")
-    opened = run.open()
-    model = Model(opened, named("eager", opened))
-    desk = Desk(model, Batcher(model.rows))
-    service = Service(desk, {"task": "reconstruct", "model": "autoencoder", "names": ["anomaly"], "runtime": "eager", "maps": model.maps})
+    service = service_of(run)
     with TestClient(create(service)) as client:
         plain = client.post("/predict", content=blot.read_bytes())
         assert set(plain.json()) == {"anomaly", "odd"} and plain.json()["anomaly"] == pytest.approx(row["anomaly"], rel=1e-4)
@@ -435,7 +429,63 @@ def test_the_service_answers_json_and_on_demand_the_map_that_predict_writes(trai
         told = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]["200"]
         assert set(told["content"]) == {"application/json", "image/png"}
     assert '"maps": true' in front(service.card)
-    desk.close()
+    service.desk.close()
+
+
+def service_of(run):
+    from omma.runtimes.choose import named
+    from omma.serving.app import Service
+    from omma.serving.batcher import Batcher
+    from omma.serving.desk import Desk, Model
+
+    opened = run.open()
+    model = Model(opened, named("eager", opened))
+    card = {"task": "reconstruct", "model": "autoencoder", "names": ["anomaly"], "runtime": "eager", "maps": model.maps}
+    return Service(Desk(model, Batcher(model.rows)), card)
+
+
+def test_the_page_shows_verdict_and_map(trained):
+    import threading
+    import time
+
+    from omma.serving.server import bind, server_for
+    from omma.verbs.serve import guarded
+
+    playwright = pytest.importorskip("playwright.sync_api")
+    if not Path("/usr/bin/chromium").exists():
+        pytest.skip("no chromium here")
+    _, data, run = trained
+    service, sock = service_of(run), bind("127.0.0.1", 0)
+    port = sock.getsockname()[1]
+    server = server_for(guarded(service, "127.0.0.1", port, None))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.005)
+        with playwright.sync_playwright() as browsers:
+            browser = browsers.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+            page = browser.new_page()
+            page.set_default_timeout(120_000)  # other tests may hold both cores
+            complaints: list[str] = []
+            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+            page.on("pageerror", lambda e: complaints.append(str(e)))
+            page.goto(f"http://127.0.0.1:{port}/")
+            page.set_input_files("#file", str(data / "test" / "blot" / "blot-00.png"))
+            page.locator("#keep").wait_for(state="visible")
+            while not page.evaluate("document.getElementById('made').naturalWidth"):
+                time.sleep(0.01)
+            assert page.evaluate("document.getElementById('made').naturalWidth") == SIDE and not complaints
+            told = json.loads(page.evaluate("document.getElementById('json').textContent"))
+            assert set(told) == {"anomaly", "odd"} and page.inner_text("#says")
+            page.set_input_files("#file", {"name": "x.png", "mimeType": "image/png", "buffer": b"broken"})
+            page.wait_for_selector("#says.bad")
+            assert not page.is_visible("#made")
+            browser.close()
+    finally:
+        server.should_exit = True
+        thread.join(12)
+        service.desk.close()
 
 
 # ── the latent map ──────────────────────────────────────────────────────────────────────────────────────

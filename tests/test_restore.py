@@ -331,6 +331,41 @@ def test_depth_alpha_profile_and_exif_are_kept(run, tmp_path):
     assert opaque.shape == (20, 24, 4) and (opaque[..., 3] == 77).all()
 
 
+def test_only_what_is_true_of_the_answer_is_kept(tmp_path):
+    """No profile of inks for light, no strips of another file, no old size."""
+    from omma.data.decode import decode
+    from omma.data.own.dress import dressed
+
+    def profile(space: bytes) -> bytes:
+        return b"\0" * 12 + b"mntr" + space + b"XYZ " + b"\0" * 108
+
+    def answered(source: Path, pixels: np.ndarray, suffix: str) -> tuple[bytes, dict, dict]:
+        """What the file of an answer says: the space of its profile, EXIF, and its inner table."""
+        said = dressed(Picture.of(pixels), decode(source), source)
+        with Image.open(said.written(tmp_path / "out" / source.stem, suffix)["file"]) as picture:
+            told = picture.getexif()
+            return (picture.info.get("icc_profile") or b"")[16:20], dict(told), dict(told.get_ifd(0x8769))
+
+    light = photograph(20, 30)
+    inks, grey = tmp_path / "inks.jpg", tmp_path / "灰.png"
+    Image.fromarray(light).convert("CMYK").save(inks, icc_profile=profile(b"CMYK"))
+    Image.fromarray(light[..., 0]).save(grey, icc_profile=profile(b"GRAY"))
+    assert answered(inks, light, ".jpg")[0] == b""
+    assert answered(grey, light[..., :1], ".png")[0] == b"GRAY" and answered(grey, light, ".png")[0] == b"", "painted in colour"
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0100] = "Ommatidia", 30
+    exif.get_ifd(0x8769)[0xA002], exif.get_ifd(0x8769)[0xA003], exif.get_ifd(0x8769)[0x829A] = 30, 20, 0.5
+    larger = photograph(40, 60)
+    for name in ("片.tif", "photo.jpg", "w.webp"):
+        source = tmp_path / name
+        Image.fromarray(light).save(source, exif=exif.tobytes(), icc_profile=profile(b"RGB "))
+        for suffix in (source.suffix, ".png"):
+            space, told, inner = answered(source, larger, suffix)
+            assert space == b"RGB " and told[0x010F] == "Ommatidia" and told[0x0112] == 1
+            assert (inner[0xA002], inner[0xA003], inner[0x829A]) == (60, 40, 0.5)
+            assert told.get(0x0100, 60) == 60 and (suffix != ".png" or not {0x0101, 0x0103, 0x0111, 0x0117} & set(told))
+
+
 def test_files_have_the_names_of_their_originals(run, tmp_path):
     for name in ("a/1.png", "a/2.jpg", "b/1.png", "b/1.jpg"):
         place = tmp_path / "in" / name

@@ -26,7 +26,9 @@ def encode(pixels: np.ndarray, suffix: str, icc: bytes | None, exif: bytes | Non
     if pixels.shape[2] not in channels or pixels.dtype != np.uint8:
         return None
     more = {"icc_profile": icc} if icc and kind != "BMP" else {}
-    more |= {"exif": b"Exif\0\0" + exif} if exif and kind in ("JPEG", "WEBP") else {}
+    more |= {"exif": b"Exif\0\0" + exif} if exif and kind != "BMP" else {}
+    if kind == "TIFF" and exif:
+        how = {}  # libtiff, which compresses, cannot write the inner table of EXIF
     store = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(store, kind, **how, **more)
     return store.getvalue()
