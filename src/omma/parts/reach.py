@@ -60,58 +60,83 @@ class _Faint(Exception):
     """Slopes too small to be told from none."""
 
 
+Seen = dict[int, tuple[int, int]]  # phase → how far it sees to either side
+
+
 def _far(twin: nn.Module, channels: int, turned: bool, widths: Sequence[int] = _WIDTHS) -> int | None:
-    """The reach along one side, on long pictures as narrow as the network takes; longer ones as long as it touches their ends."""
-    for width in widths:
+    """The reach along one side, on long pictures as narrow as the network takes; longer ones as long as it touches their ends.
+
+    A picture of one column may be too simple for what looks at all of it (a noise level, a norm): what a narrow one shows is confirmed on
+    a wide one, or asked there.
+    """
+    for width in widths[:-1]:
         try:
-            return _along(twin, channels, turned, width)
-        except Exception:  # too narrow for its strides or its borders: each network says so in its own way
-            if width == PERIOD:
-                raise
-    raise AssertionError("the last width is a period")
+            found = _along(twin, channels, turned, width)
+        except Exception:  # too narrow for its strides or its borders, or slopes too faint: each network says so in its own way
+            continue
+        if found is None:
+            return None
+        if _confirmed(twin, channels, turned, found):
+            return _most(found)
+        break
+    found = _along(twin, channels, turned, widths[-1])
+    return None if found is None else _most(found)
 
 
-def _along(twin: nn.Module, channels: int, turned: bool, width: int) -> int | None:
-    chance = torch.Generator().manual_seed(1)
+def _most(found: Seen) -> int:
+    return max(far for pair in found.values() for far in pair)
+
+
+def _confirmed(twin: nn.Module, channels: int, turned: bool, found: Seen) -> bool:
+    """Whether a picture of a period's width, in single precision, shows the same at both ends of a period."""
+    length = -(-2 * (_most(found) + 2 * PERIOD) // PERIOD) * PERIOD
+    wide = _looked(copy.deepcopy(twin).float(), channels, turned, PERIOD, length, torch.float32, (0, PERIOD - 1))
+    return wide is not None and all(found[phase] == pair for phase, pair in wide.items())
+
+
+def _along(twin: nn.Module, channels: int, turned: bool, width: int) -> Seen | None:
+    """What places of a period see on a picture that is long enough; None where none is."""
     length = _SHORTEST
     while length <= _LONGEST:
-        shape = (1, channels, width, length) if turned else (1, channels, length, width)
-        pictures = torch.rand(shape, generator=chance, dtype=torch.float64).requires_grad_(True)
-        said = twin(pictures)
-        said = said.transpose(2, 3) if turned else said
-        if said.shape[2] % length or said.shape[2] // length * width != said.shape[3]:
-            raise ValueError(f"{tuple(pictures.shape)} became {tuple(said.shape)}")
-        far = _furthest(said, pictures, length, turned)
-        if far is not None:
-            return far
+        if (found := _looked(twin, channels, turned, width, length, torch.float64)) is not None:
+            return found
         length *= 2
     return None
 
 
-def _furthest(said: torch.Tensor, pictures: torch.Tensor, length: int, turned: bool) -> int | None:
-    """The largest distance over the places of a period; None where an end of the picture is reached.
+def _looked(
+    net: nn.Module, channels: int, turned: bool, width: int, length: int, kind: torch.dtype, phases: Sequence[int] = range(PERIOD)
+) -> Seen | None:
+    """What places of a period in the middle see; None where an end of the picture is reached.
 
     Raises:
+        ValueError: the answer is no whole multiple of the picture.
         _Faint: on a narrow picture slopes are so small that others may have vanished.
     """
-    narrow = min(pictures.shape[2:]) < PERIOD
+    shape = (1, channels, width, length) if turned else (1, channels, length, width)
+    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(kind).requires_grad_(True)
+    said = net(pictures)
+    said = said.transpose(2, 3) if turned else said
+    if said.shape[2] % length or said.shape[2] // length * width != said.shape[3]:
+        raise ValueError(f"{tuple(pictures.shape)} became {tuple(said.shape)}")
     scale, middle = said.shape[2] // length, length // 2 // PERIOD * PERIOD
     chance = torch.Generator().manual_seed(2)
-    found: dict[int, tuple[int, int]] = {}
+    found: Seen = {}
 
     def look(phase: int) -> bool:
         row = middle + phase
         patch = said[:, :, row * scale : (row + 1) * scale]
-        (slope,) = torch.autograd.grad((patch * torch.rand(patch.shape, generator=chance).double()).sum(), pictures, retain_graph=True)
-        if narrow and bool(((slope != 0) & (slope.abs() < _FAINT)).any()):
+        weight = torch.rand(patch.shape, generator=chance).to(kind)
+        (slope,) = torch.autograd.grad((patch * weight).sum(), pictures, retain_graph=True)
+        if width < PERIOD and bool(((slope != 0) & (slope.abs() < _FAINT)).any()):
             raise _Faint
         seen = (slope != 0).any(1).any(1 if turned else 2)[0].nonzero().flatten().tolist() or [row]
         found[phase] = (row - seen[0], seen[-1] - row)
         return seen[0] > 0 and seen[-1] < length - 1
 
-    if not all(map(look, (0, PERIOD - 1))):
+    if not all(map(look, (phases[0], phases[-1]))):
         return None
     # A network without strides sees as far to both sides from everywhere; of others each place is asked.
-    if len({far for pair in found.values() for far in pair}) > 1 and not all(map(look, range(1, PERIOD - 1))):
+    if len({far for pair in found.values() for far in pair}) > 1 and not all(map(look, phases[1:-1])):
         return None
-    return max(far for pair in found.values() for far in pair)
+    return found
