@@ -16,7 +16,7 @@ FLOORS = [
     "data",
     "tasks formats engine",
     "bundle",
-    "runtimes exporters explainers compressors checks report serving run",
+    "runtimes exporters explainers compressors checks report serving run inside",
     "verbs",
     "cli console flags testing __init__ __main__",
 ]

@@ -160,7 +160,7 @@ class Page:
         style, script = (_HOME / "page.css").read_text("utf-8").strip(), (_HOME / "page.js").read_text("utf-8").strip()
         # Only this style and this script may act; nothing may be fetched, framed or sent.
         policy = (
-            f"default-src 'none'; img-src data:; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
+            f"default-src 'none'; img-src data:; style-src 'sha256-{digest(style)}'; script-src 'sha256-{digest(script)}'; "
             "base-uri 'none'; form-action 'none'"
         )
         if self.left_out:
@@ -203,5 +203,6 @@ def _lossless(picture: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(store.getvalue()).decode()}"
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
+    """SHA-256 as a content security policy names it."""
     return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
