@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, signal
 
 WAVES, TURNS = (4.0, 8.0), 8  # wave lengths in pixels, and directions, of the Gabor filters
 CELL, BINS = 8, 9  # pixels of a cell, and directions, of HOG
@@ -40,7 +40,7 @@ def canny(grey: np.ndarray, blur: float = 1.4, low: float = 0.1, high: float = 0
     padded = np.pad(size, 1)
     one = padded[y + 1 + steps[..., 0], x + 1 + steps[..., 1]]
     two = padded[y + 1 - steps[..., 0], x + 1 - steps[..., 1]]
-    thin = np.where((size >= one) & (size >= two), size, 0)
+    thin = np.where((size > one) & (size >= two), size, 0)  # of two that are as large the first
     weak, strong = thin > low * size.max(), thin > high * size.max()
     groups, count = ndimage.label(weak, np.ones((3, 3)))
     kept = np.zeros(count + 1, bool)
@@ -65,7 +65,11 @@ def gabor(grey: np.ndarray) -> list[tuple[float, float, np.ndarray, np.ndarray]]
     """(wave, turn, kernel, answer (H, W)) of every filter of the bank."""
     bank = [(wave, math.pi * i / TURNS) for wave in WAVES for i in range(TURNS)]
     kernels = [gabor_kernel(*one) for one in bank]
-    return [(*one, kernel, ndimage.convolve(grey, kernel, mode="nearest")) for one, kernel in zip(bank, kernels, strict=True)]
+    found = []
+    for one, kernel in zip(bank, kernels, strict=True):
+        wide = np.pad(grey, len(kernel) // 2, mode="edge")
+        found.append((*one, kernel, signal.fftconvolve(wide, kernel, mode="valid")))
+    return found
 
 
 def hog(grey: np.ndarray) -> np.ndarray:

@@ -25,8 +25,8 @@ LAYERS: dict[str, str] = {
     **dict.fromkeys(_words("sub sub_ __sub__ __isub__"), "sub"),
     **dict.fromkeys(_words("div div_ __truediv__ true_divide"), "div"),
     **dict.fromkeys(
-        _words("relu relu_ relu6 gelu silu sigmoid sigmoid_ tanh tanh_ hardswish hardsigmoid leaky_relu leaky_relu_ elu elu_ selu celu mish "
-        "softplus prelu hardtanh logsigmoid"),
+        _words("relu relu_ relu6 gelu silu sigmoid sigmoid_ tanh tanh_ hardswish hardsigmoid leaky_relu leaky_relu_ elu elu_ selu celu "
+        "mish softplus prelu hardtanh logsigmoid"),
         "act",
     ),
 }  # fmt: skip

@@ -86,7 +86,7 @@ def look_inside(
         with torch.no_grad():
             answer = answer_of(of, before, seen)
         asked = asks(of, before, seen, answer, about, at)
-        back = [slopes(seen, one.about, one.score) for one in asked]
+        back = [slopes(seen, one.about, one.score, kernels=not place) for place, one in enumerate(asked)]
     notes = [*of.notes, *before.notes]
     if all(not one.maps for one in back):
         notes.append(both("look.no_slopes"))

@@ -32,10 +32,10 @@ def states(seen: Trace, step: Step) -> States | None:
     module = step.module
     if step.op != "recurrent" or not isinstance(module, nn.RNNBase) or not step.given:
         return None
-    coming = seen.coming(step.given[0])
-    if coming is None:
+    coming = seen.raw(step.given[0])
+    if coming is None or coming.dim() != 3:
         return None
-    rows = coming.flatten(1).t()  # (T, D)
+    rows = coming[0] if module.batch_first else coming[:, 0]  # (T, D)
     state, hidden, cell = None, [], []
     layers = module.num_layers
     for row in rows:

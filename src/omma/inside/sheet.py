@@ -225,7 +225,7 @@ class _Writing:
         kernel = found.kernels.get(place)
         if kernel is not None:
             weight = self.steps[place].terms["weight"]
-            row["kernel"] = short([float(kernel.double().norm()), float(weight.detach().double().norm())], 5)
+            row["kernel"] = short([float(kernel.float().norm()), float(weight.detach().float().norm())], 5)
         if ask == 0:
             row["strength"] = short(strengths(slope).cpu(), 4)
             outs = self.sums[place].outs

@@ -37,22 +37,23 @@ class Slopes:
     def size(self, place: int) -> float | None:
         """Root mean square of the gradient at a step; None where none came."""
         found = self.maps.get(place)
-        return None if found is None else float(found.double().square().mean().sqrt())
+        return None if found is None else float(found.float().square().mean().sqrt())
 
 
-def slopes(seen: Trace, about: str, score: Callable[[], torch.Tensor]) -> Slopes:
+def slopes(seen: Trace, about: str, score: Callable[[], torch.Tensor], kernels: bool = True) -> Slopes:
     """The gradient of `score()` at every step of a trace whose graph is still there.
 
     Args:
         about: for people.
         score: a number made of the trace's answer; may be asked again for another.
+        kernels: also by every weight, which takes half of the time.
     """
     seen.slopes.clear()
     value = score().sum()
     weights = {
         place: step.terms["weight"]
         for place, step in enumerate(seen.steps)
-        if isinstance(step.terms.get("weight"), torch.Tensor) and step.terms["weight"].requires_grad
+        if kernels and isinstance(step.terms.get("weight"), torch.Tensor) and step.terms["weight"].requires_grad
     }
     found = Slopes(about, float(value.detach()))
     if not value.requires_grad:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from omma.inside.kinds import maps_of
-from omma.inside.trace import JOINS, PICTURE, Given, Step, Trace
+from omma.inside.trace import JOINS, Given, Step, Trace
 
 OUTS, INS = 8, 16  # channels whose numbers are kept, and inputs of each: the strongest
 
@@ -183,11 +183,9 @@ def _join(seen: Trace, step: Step, coming: torch.Tensor | None, found: Sums, ins
 
 def joined(seen: Trace, step: Step, given: Given) -> torch.Tensor | None:
     """(C, h, w): one input of a sum as it is read at every place of what comes out."""
-    raw = given.own
+    raw = seen.raw(given)
     if raw is None:
-        if given.place is None:
-            return None
-        raw = seen.picture.detach() if given.place == PICTURE else seen.steps[given.place].value
+        return None
     try:
         return maps_of(raw.expand(step.value.shape), step.layout)
     except RuntimeError:

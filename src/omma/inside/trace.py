@@ -110,6 +110,14 @@ class Trace:
         assert found is not None
         return found
 
+    def raw(self, given: Given) -> torch.Tensor | None:
+        """What came in, as it lay; None where nobody was seen making it and it was not kept."""
+        if given.own is not None:
+            return given.own
+        if given.place is None:
+            return None
+        return self.picture.detach() if given.place == PICTURE else self.steps[given.place].value
+
     def coming(self, given: Given) -> torch.Tensor | None:
         """(C, h, w): what came in; None where it lies as nobody knows."""
         if given.own is not None:
