@@ -26,7 +26,7 @@ from omma.errors import Interrupted, NotMeaningful, OmmaError
 from omma.progress import Watch
 
 TASKS = catalog.names("tasks")
-VERBS = ["check", "convert", "train", "resume", "evaluate", "predict", "explain", "compress", "export", "serve", "show"]
+VERBS = ["check", "convert", "train", "resume", "evaluate", "predict", "explain", "look", "compress", "export", "serve", "show"]
 SIDE, COUNT, STEPS, MODEL = 16, 120, 48, "keras-same"
 FOUND: dict[str, dict[str, str]] = {}
 EXAMPLE = Path(__file__).parent.parent / "examples" / "onnxruntime_only.py"
@@ -445,6 +445,15 @@ def explain(world: World) -> None:
     assert row["about"] in world.trained.open().names and row["receipt"]
     with Image.open(out) as overlay:
         assert overlay.size[0] >= SIDE
+
+
+def look(world: World) -> None:
+    """One page of every layer that ran."""
+    out = world.home / f"look-{world.task}.html"
+    made = omma.look(world.run, *([] if world.task == "generate" else [world.some]), out=str(out), device="cpu")
+    row = json.loads(json.dumps(made.json(), allow_nan=False))
+    assert row["layers"] >= 4 and row["macs"] > 0 and not row["random"] and out.stat().st_size == row["size"]
+    assert any(one.maps for one in made.inside.slopes)
 
 
 def compress(world: World) -> None:

@@ -20,9 +20,9 @@ from omma import cli
 from omma.bundle import Bundle
 from omma.data.views import Views
 from omma.errors import DiskError, NotMeaningful, OmmaError
-from omma.inside.page import page, plain, sentences
-from omma.inside.parts import ALPHABET, Parts, letters, smaller
-from omma.inside.sheet import sheet
+from omma.inside.page.html import page, plain, sentences
+from omma.inside.page.parts import ALPHABET, Parts, letters, smaller
+from omma.inside.page.sheet import sheet
 from omma.inside.subject import drawn_scene
 from omma.models.making import build
 from omma.tasks.classify import Classify
@@ -197,7 +197,7 @@ def test_it_says_what_it_leaves_out(looked):
 
 
 def test_large_maps_are_shown_small_and_their_middle_exactly(model, picture, tmp_path, monkeypatch):
-    from omma.inside import sheet as sheets
+    from omma.inside.page import sheet as sheets
 
     made = look(str(model), picture, out=str(tmp_path / "a.html"), device="cpu").inside
     monkeypatch.setattr(sheets, "SIDES", (16, 8))
@@ -415,7 +415,7 @@ def test_no_name_ends_its_script(looked):
 
 def test_every_sentence_of_the_script_exists(looked):
     """What the script says is in both languages, and nothing is there that it never says."""
-    from omma.inside.page import script_of
+    from omma.inside.page.html import script_of
 
     said = set(re.findall(r'"(page\.[a-z_.]+)"', script_of()))
     begun = {one for one in said if one.endswith(".")}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 __version__ = "0.1.0"
-__all__ = ["check", "compress", "convert", "evaluate", "explain", "export", "open", "predict", "serve", "show", "train"]
+__all__ = ["check", "compress", "convert", "evaluate", "explain", "export", "look", "open", "predict", "serve", "show", "train"]
 
 if TYPE_CHECKING:
     from omma.bundle import open
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from omma.verbs.evaluate import evaluate
     from omma.verbs.explain import explain
     from omma.verbs.export import export
+    from omma.verbs.look import look
     from omma.verbs.predict import predict
     from omma.verbs.serve import serve
     from omma.verbs.show import show

@@ -161,7 +161,8 @@ def carried(field: Field | None, layout: Layout | None, before: torch.Tensor, af
 
 def _grid(value: torch.Tensor, layout: Layout) -> tuple[int, int] | None:
     if value.dim() == 4:
-        return (int(value.shape[2]), int(value.shape[3])) if layout.kind == "chw" else (int(value.shape[1]), int(value.shape[2]))
+        kinds = {"chw": (2, 3), "hwc": (1, 2)}
+        return (int(value.shape[kinds[layout.kind][0]]), int(value.shape[kinds[layout.kind][1]])) if layout.kind in kinds else None
     return None
 
 

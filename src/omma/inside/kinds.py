@@ -47,7 +47,8 @@ class Layout:
     """Where channels and places lie in a tensor.
 
     Args:
-        kind: "chw" (B, C, H, W); "hwc" (B, H, W, C); "tc" (B, T, C) tokens; "sbc" (T, B, C) the same with the batch inside; "c" (B, C).
+        kind: "chw" (B, C, H, W); "hwc" (B, H, W, C); "tc" (B, T, C) tokens; "sbc" (T, B, C) the same with the batch inside; "c" (B, C);
+            "heads" (B, heads, T, D), the channels of a head side by side.
         prefix: tokens that stand before those of the picture.
         grid: rows and columns of the tokens; None where they lie in no grid.
         sure: an operation said so; else it is what such tensors usually are.
@@ -67,9 +68,9 @@ def usual(value: torch.Tensor) -> Layout | None:
 
 def square(layout: Layout, value: torch.Tensor) -> Layout:
     """The same with a grid for its tokens, where they fill a square and no grid is known."""
-    if layout.kind not in ("tc", "sbc") or layout.grid is not None or value.dim() != 3:
+    if layout.kind not in ("tc", "sbc", "heads") or layout.grid is not None:
         return layout
-    count = value.shape[1 if layout.kind == "tc" else 0]
+    count = value.shape[{"tc": 1, "sbc": 0, "heads": 2}[layout.kind]]
     for prefix in PREFIXES:
         side = round(max(0, count - prefix) ** 0.5)
         if side > 1 and side * side == count - prefix:
@@ -88,7 +89,10 @@ def maps_of(value: torch.Tensor, layout: Layout) -> torch.Tensor:
         return value[0].permute(2, 0, 1)
     if layout.kind == "c":
         return value[0, :, None, None]
-    rows = value[0] if layout.kind == "tc" else value[:, 0]
+    if layout.kind == "heads":
+        rows = value[0].transpose(0, 1).flatten(1)
+    else:
+        rows = value[0] if layout.kind == "tc" else value[:, 0]
     if layout.grid is None:
         return rows.t()[:, None, :]
     return rows[layout.prefix :].t().reshape(-1, *layout.grid)
@@ -101,4 +105,6 @@ def count_of(value: torch.Tensor, layout: Layout) -> int:
 
 def channels_of(value: torch.Tensor, layout: Layout) -> int:
     """How many channels there are."""
+    if layout.kind == "heads":
+        return int(value.shape[1] * value.shape[3])
     return int(value.shape[1 if layout.kind in ("chw", "c") else -1])

@@ -286,11 +286,11 @@ def _fitting(layout: Layout | None, value: torch.Tensor) -> Layout | None:
     """A layout that this tensor can have; what is remembered may be of before it was moved."""
     if layout is None or layout.kind == "none":
         return usual(value)
-    dims = {"chw": 4, "hwc": 4, "tc": 3, "sbc": 3, "c": 2}[layout.kind]
+    dims = {"chw": 4, "hwc": 4, "heads": 4, "tc": 3, "sbc": 3, "c": 2}[layout.kind]
     if dims != value.dim():
         return usual(value)
-    if layout.grid is not None and dims == 3:
-        count = value.shape[1 if layout.kind == "tc" else 0]
+    if layout.grid is not None:
+        count = value.shape[{"tc": 1, "sbc": 0, "heads": 2}[layout.kind]]
         if layout.prefix + layout.grid[0] * layout.grid[1] != count:
             return square(Layout(layout.kind, sure=layout.sure), value)
     return layout
@@ -313,6 +313,8 @@ def _layout(op: str, terms: dict[str, Any], value: torch.Tensor, inputs: list[to
             return None
         grid = (known.prefix, known.grid) if known and kind == "tc" and known.kind in ("tc", "sbc") else (0, None)
         return _fitting(Layout(kind, *grid, sure=True), value)
+    if op == "attention" and value.dim() == 4:
+        return square(Layout("heads", sure=True), value)
     if op == "attention" and value.dim() == 3:
         return _fitting(Layout(terms.get("kind", "tc"), *((known.prefix, known.grid) if known else (0, None)), sure=True), value)
     if op == "cat" and value.dim() == 3 and terms["dim"] in (1, -2) and known is not None:

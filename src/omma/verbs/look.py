@@ -102,8 +102,8 @@ def look(
     """
     from omma.engine.machine import device_of
     from omma.inside.look import look_inside
-    from omma.inside.page import page
-    from omma.inside.sheet import sheet
+    from omma.inside.page.html import page
+    from omma.inside.page.sheet import sheet
     from omma.inside.subject import subject
     from omma.verbs.explain import corners_of
 

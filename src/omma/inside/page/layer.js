@@ -23,7 +23,7 @@ async function renderLayer() {
   STEPS.forEach(function (other, i) { if (other.reads.indexOf(place) >= 0) readers.push(i); });
   put("layer", [
     el("h2", null, step.key), el("p", { "class": "quiet" }, step.word, " · ", sides(step), " · ", facts(step.macs, step.seconds, step.parameters)),
-    el("p", { "class": "quiet" }, step.reads.length ? [t("page.reads"), " ", links(step.reads), ". "] : null, readers.length ? [t("page.read_by"), " ", links(readers), "."] : null),
+    el("p", { "class": "quiet" }, step.reads.length ? [t("page.reads"), " ", links(step.reads)] : null, step.reads.length && readers.length ? " · " : null, readers.length ? [t("page.read_by"), " ", links(readers)] : null),
     healthOf(step),
     el("div", { id: "unit" }), el("h3", null, t("page.maps")), el("div", { id: "maps" }),
     step.slopes[state.ask] ? [el("h3", null, t("page.gradient")), el("div", { id: "back" })] : null,
@@ -90,6 +90,7 @@ async function renderUnit() {
   var times = Math.max(1, Math.round(320 / Math.max(map.width, map.height))), small = el("canvas"), tall = map.height, wide = map.width;
   small.width = wide; small.height = tall; small.getContext("2d").drawImage(map, 0, 0);
   map.width = wide * times; map.height = tall * times;
+  if (tall > 1.5 * wide) map.style.cssText = "width:auto;max-width:100%;max-height:420px";
   var drawing = map.getContext("2d"), cell = [map.height / step.h, map.width / step.w];
   drawing.imageSmoothingEnabled = false; drawing.drawImage(small, 0, 0, map.width, map.height);
   if (step.h * step.w > 1) {

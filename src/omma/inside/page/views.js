@@ -19,9 +19,9 @@ async function renderHeads() {
   }
   label(input, "aria-label", "page.token");
   var token = a.queries[asked], where = lies && token >= lies.prefix ? [Math.floor((token - lies.prefix) / lies.side), (token - lies.prefix) % lies.side] : null, parts = [];
-  if (where && DATA.picture.rgb != null && lies.side * lies.side === a.keys - lies.prefix) {
+  if (lies && DATA.picture.rgb != null && lies.side * lies.side === a.keys - lies.prefix) {
     var picture = el("canvas", { "class": "middle" }), per = [DATA.picture.of[0] / lies.side, DATA.picture.of[1] / lies.side];
-    await drawPicture(picture, DATA.picture, [{ top: where[0] * per[0], left: where[1] * per[1], bottom: (where[0] + 1) * per[0] - 1, right: (where[1] + 1) * per[1] - 1 }]);
+    await drawPicture(picture, DATA.picture, !where ? [] : [{ top: where[0] * per[0], left: where[1] * per[1], bottom: (where[0] + 1) * per[0] - 1, right: (where[1] + 1) * per[1] - 1 }]);
     picture.addEventListener("click", function (event) {
       var box = picture.getBoundingClientRect(), row = Math.floor((event.clientY - box.top) / box.height * lies.side), column = Math.floor((event.clientX - box.left) / box.width * lies.side);
       var at = a.queries.indexOf(lies.prefix + row * lies.side + column);

@@ -8,12 +8,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from omma.inside.sheet import Sheet
+from omma.inside.page.sheet import Sheet
 from omma.report.page import digest, words
 from omma.words import both, language, room
 
-_HOME = Path(__file__).parent / "page"
-_REPORT = Path(__file__).parent.parent / "report"
+_HOME = Path(__file__).parent
+_REPORT = _HOME.parent.parent / "report"
 SCRIPTS = ("base", "maps", "network", "sums", "layer", "views", "overview", "start")
 
 

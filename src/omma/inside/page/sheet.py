@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 
 from omma.inside.look import Inside
-from omma.inside.parts import Parts, short, smaller
+from omma.inside.page.beside import EYES, classical_of, course_of, shown
+from omma.inside.page.parts import Parts, short, smaller
 from omma.inside.recurrent import states
-from omma.inside.sums import INS, OUTS, Sums, joined, order, strengths, sums_of
+from omma.inside.sums import INS, OUTS, Sums, joined, strengths, sums_of
 from omma.inside.trace import JOINS, PICTURE, Given, Step
 from omma.words import both
 
 # An ordinary page shows maps as large as keeps all of them under so many pixels, and exact numbers of as large a middle.
 PIXELS, NUMBERS = 14_000_000, 3_500_000
 SIDES = (448, 224, 112, 56, 28, 14)
-EYES = 112  # pixels of what other eyes see
 QUERIES = 256  # tokens whose shares are shown, of more
 SLOPE_SIDE = 28  # pixels of a gradient's pictures, and of those of earlier checkpoints
 
@@ -96,14 +96,14 @@ class _Writing:
             "steps": rows,
             "unseen": found.seen.unseen,
             "slopes": [self._picture_slope(one) for one in range(len(found.slopes))],
-            "classical": self._classical(),
+            "classical": classical_of(found, self.parts, self.full),
         }
         if found.peaks is not None:
             data["peaks"] = [
-                self._shown(frame, 96) | {"name": name} for frame, name in zip(found.peaks.frames, found.peaks.names, strict=True)
+                shown(self.parts, frame, 96) | {"name": name} for frame, name in zip(found.peaks.frames, found.peaks.names, strict=True)
             ]
         if found.moments:
-            data["course"] = self._course()
+            data["course"] = course_of(found, self.parts, max(SIDES) if self.full else SLOPE_SIDE)
         left = self._left()
         data["left"] = left
         return Sheet(data, self.parts, left)
@@ -240,7 +240,7 @@ class _Writing:
         before = self.found.before
         row: dict[str, Any] = {"name": before.name, "corner": list(before.corner), "part": list(before.part)}
         if before.frame.size:
-            row |= self._shown(before.frame, max(before.frame.shape[:2]))
+            row |= shown(self.parts, before.frame, max(before.frame.shape[:2]))
         seen = self.found.seen
         coming = seen.coming(Given(PICTURE, None, None))
         assert coming is not None
@@ -259,12 +259,6 @@ class _Writing:
         row["pic"] = self.parts.pictures(smaller(values, side))
         return row
 
-    def _shown(self, frame: np.ndarray, side: int) -> dict[str, Any]:
-        """A frame (h, w, C) uint8 in colour, for the eye."""
-        colour = frame[:, :, :3] if frame.shape[2] >= 3 else frame[:, :, :1].repeat(3, 2)
-        planes = np.rint(smaller(colour.transpose(2, 0, 1).astype(np.float32), side)).astype(np.uint8)
-        return {"rgb": self.parts.bytes8(planes), "h": planes.shape[1], "w": planes.shape[2], "of": list(frame.shape[:2])}
-
     def _picture_slope(self, ask: int) -> dict[str, Any] | None:
         slope = self.found.slopes[ask].picture
         if slope is None or slope.shape[1:].numel() < 2:
@@ -282,59 +276,6 @@ class _Writing:
                 paths[path] = [type(module).__name__, sum(one.numel() for one in module.parameters())]
         used = {".".join(parts[:i]) for step in self.steps for parts in [step.path.split(".")] for i in range(len(parts) + 1)}
         return {path: row for path, row in paths.items() if path in used}
-
-    def _classical(self) -> dict[str, Any] | None:
-        """The same picture by eyes that nobody trained, and the first layer's learned filters."""
-        from omma.inside import classical
-
-        frame = self.found.before.frame
-        if not frame.size or min(frame.shape[:2]) < 2 * classical.CELL:
-            return None
-        grey = classical.grey_of(frame)
-        down, across = classical.sobel(grey)
-        bank = classical.gabor(grey)
-        cells = classical.hog(grey)
-        maps = [down, across, np.hypot(down, across), classical.canny(grey).astype(float), *(answer for *_, answer in bank)]
-        names = [
-            ["sobel_down"],
-            ["sobel_across"],
-            ["sobel"],
-            ["canny"],
-            *(["gabor", wave, round(np.degrees(turn), 1)] for wave, turn, *_ in bank),
-        ]
-        row: dict[str, Any] = {
-            "names": names,
-            "pic": self.parts.pictures(smaller(np.array(maps, np.float32), max(maps[0].shape) if self.full else EYES)),
-        }
-        row["kernels"] = [self.parts.pictures(kernel[None].astype(np.float32)) for _, _, kernel, _ in bank]
-        row["hog"] = {"part": self.parts.floats(cells), "shape": list(cells.shape)}
-        first = next((i for i, step in enumerate(self.steps) if step.op == "conv" and PICTURE in {one.place for one in step.given}), None)
-        if first is not None:
-            weight = self.steps[first].terms["weight"].detach().float().cpu().numpy()
-            row["filters"] = {"step": first, **_filters(self.parts, weight)}
-        return row
-
-    def _course(self) -> dict[str, Any]:
-        """Filters and maps at each checkpoint, and the loss around the last."""
-        found = self.found
-        row: dict[str, Any] = {"moments": []}
-        places = {step.key: place for place, step in enumerate(self.steps)}
-        for moment in found.moments:
-            one: dict[str, Any] = {"step": moment.step, "maps": {}}
-            if moment.filters is not None:
-                one["filters"] = _filters(self.parts, moment.filters)
-            for key, maps in moment.maps.items():
-                if key in places and maps:
-                    stack = smaller(np.stack(list(maps.values())), max(SIDES) if self.full else SLOPE_SIDE)
-                    one["maps"][str(places[key])] = {"outs": list(maps), **self.parts.pictures(np.nan_to_num(stack))}
-            row["moments"].append(one)
-        if found.surface is not None:
-            plane = found.surface
-            row["surface"] = {
-                "axis": short(plane.axis), "losses": [short(one) for one in plane.losses], "pictures": plane.pictures, "drawn": plane.drawn,
-                "marks": {str(step): short(mark) for step, mark in plane.marks.items()},
-            }  # fmt: skip
-        return row
 
     def _left(self) -> list[dict[str, str]]:
         """What this page does not hold."""
@@ -391,20 +332,3 @@ def _taps(step: Step, kernel: Any, sums: Sums) -> np.ndarray:
     flat = kernel.float().cpu().flatten(2).numpy() if kernel.dim() > 2 else kernel.float().cpu().numpy()[:, :, None]
     each, wide = flat.shape[1], flat.shape[0] // int(step.terms.get("groups", 1))
     return np.stack([flat[out][[i - out // wide * each for i in ins]] for out, ins in zip(sums.outs, sums.ins, strict=True)])
-
-
-def _filters(parts: Parts, weight: np.ndarray) -> dict[str, Any]:
-    """Kernels (outputs, inputs, kh, kw) as pictures: in colour where three channels are read, else the first one's; all on one scale."""
-    top = float(np.abs(weight).max()) or 1.0
-    planes = weight[:, :3] if weight.shape[1] == 3 else weight[:, :1].repeat(3, 1)
-    pixels = np.rint((planes / top + 1) * 127.5).astype(np.uint8)
-    return {
-        "rgb": parts.bytes8(pixels.reshape(-1, *pixels.shape[2:])),
-        "count": len(pixels),
-        "h": pixels.shape[2],
-        "w": pixels.shape[3],
-        "top": short([top])[0],
-    }
-
-
-__all__ = ["Sheet", "order", "sheet"]
