@@ -116,7 +116,7 @@ def _chosen(weight: torch.Tensor, about: torch.Tensor, outs: list[int], groups: 
 
 def _pool(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
     found.kind = {"max_pool": "max", "avg_pool": "avg", "adaptive_avg": "adaptive", "adaptive_max": "adaptive", "mean": "adaptive"}[step.op]
-    if coming.shape[0] != step.channels:
+    if coming.shape[0] != step.channels or (step.op == "mean" and not _over_places(step.maps, coming)):
         found.kind = ""
         return
     found.ins, found.inputs = [[out] for out in found.outs], 1
@@ -125,6 +125,11 @@ def _pool(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int |
         found.numbers |= {key: list(step.terms[key]) for key in "kspd"}
         if found.kind == "avg":
             found.numbers |= {"count_padding": step.terms["count_padding"], "divisor": step.terms["divisor"]}
+
+
+def _over_places(maps: torch.Tensor, coming: torch.Tensor) -> bool:
+    """Whether a mean was taken over all places of each channel; over channels is another thing."""
+    return maps.shape[1:].numel() == 1 and torch.allclose(maps.flatten(), coming.mean((1, 2)), rtol=1e-3, atol=1e-5)
 
 
 def _batch(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:

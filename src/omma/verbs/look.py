@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,10 +112,8 @@ def look(
     of = subject(model, size, weights, str(device_of(device)))
     dataset = None if data is None else _opened(data, of, watch)
     original, name = _picture(of, picture, dataset, watch)
-    learned = None if run is None else dataset or _data_of(run, of, watch)
-    found = look_inside(
-        of, original, name, about=about, at=corners, data=dataset, run=run, run_data=learned, watch=watch
-    )  # fmt: skip
+    learned = None if run is None else _data_of(run, of, watch, dataset)
+    found = look_inside(of, original, name, about=about, at=corners, data=dataset, run=run, run_data=learned, watch=watch)
     watch.step(say("look.writing"), 0, 1)
     made = sheet(found, full)
     text = page(made)
@@ -157,8 +156,8 @@ def _opened(data: str, of: Subject, watch: Watch) -> Dataset:
     return open_data(data, None, watch, of.bundle.task.answer.kind)
 
 
-def _data_of(run: str, of: Subject, watch: Watch) -> Dataset | None:
-    """What a run learned from, where it still lies; said where it does not."""
+def _data_of(run: str, of: Subject, watch: Watch, dataset: Dataset | None) -> Dataset | None:
+    """What a run learned from, where it still lies; else the data that was named, and where none was that is said."""
     from omma.formats.format import open_data
     from omma.inside.course import folder_of
 
@@ -166,8 +165,9 @@ def _data_of(run: str, of: Subject, watch: Watch) -> Dataset | None:
     try:
         return open_data(facts.where, facts.format, watch, of.bundle.task.answer.kind)
     except OmmaError as error:
-        watch.warn(say("look.no_data_of_run", reason=error.what))
-        return None
+        if dataset is None:
+            watch.warn(say("look.no_data_of_run", reason=error.what))
+        return dataset
 
 
 def _write(text: str, target: Path) -> None:
@@ -178,5 +178,6 @@ def _write(text: str, target: Path) -> None:
         partial.write_text(text, "utf-8", errors="backslashreplace")
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         raise DiskError(say("look.not_written", reason=error.strerror or error), target) from None

@@ -62,7 +62,7 @@ def course_of(found: Inside, parts: Parts, side: int) -> dict[str, Any]:
         for key, maps in moment.maps.items():
             if key in places and maps:
                 stack = smaller(np.stack(list(maps.values())), side)
-                one["maps"][str(places[key])] = {"outs": list(maps), **parts.pictures(np.nan_to_num(stack))}
+                one["maps"][str(places[key])] = {"outs": list(maps), **parts.pictures(stack)}
         row["moments"].append(one)
     if found.surface is not None:
         plane = found.surface

@@ -49,11 +49,13 @@ def _body(title: str, made: Sheet) -> str:
     )
     folding = (
         f'<p class="quiet" id="totals"></p><div class="bar"><button id="fold" type="button">{words(both("look.page.fold"))}</button>'
-        f'<button id="unfold" type="button">{words(both("look.page.unfold"))}</button></div>'
+        f'<button id="unfold" type="button">{words(both("look.page.unfold"))}</button><input id="seek" type="search"></div>'
     )
     lead = both("look.lead", task=str(made.data["task"]), picture=str(made.data["picture"]["name"]))
     return (
-        f"<header><div><h1>{html.escape(title)}</h1><p>{words(lead)}</p></div>{tools}</header>\n<main>\n{section('sight', 'sight')}\n"
+        f"<header><div><h1>{html.escape(title)}</h1><p>{words(lead)}</p></div>{tools}</header>\n<main>\n"
+        f'<noscript><p class="warn">{words(both("look.no_script"))}</p></noscript>\n'
+        f"{section('sight', 'sight')}\n"
         f'<div class="walk">{section("map", "map", folding)}<section id="layer"></section></div>\n'
         f"{section('slopes', 'slopes')}\n{section('course', 'course')}\n{section('classical', 'classical')}\n</main>"
     )

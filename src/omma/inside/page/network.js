@@ -53,6 +53,11 @@ function renderMap() {
       }
     });
   })(ROOT, 0);
+  if (state.seek) {
+    rows = STEPS.map(function (step, place) { return place; }).filter(function (place) {
+      return (STEPS[place].key + " " + STEPS[place].word).toLowerCase().indexOf(state.seek.toLowerCase()) >= 0;
+    }).map(function (place) { return layerRow({ path: STEPS[place].key }, place, 0, most); });
+  }
   put("map", [el("div", { "class": "rows", role: "tree" }, rows)]);
 }
 function facts(macs, seconds, parameters) {
@@ -68,7 +73,7 @@ function blockRow(node, depth) {
     facts(node.macs, node.seconds, about[1]));
 }
 function layerRow(node, place, depth, most) {
-  var step = STEPS[place], name = node.place === undefined ? node.path.split(".").pop() : step.word, ill = step.health && (step.health.word || step.health.dead.length);
+  var step = STEPS[place], name = state.seek ? step.key : node.place === undefined ? node.path.split(".").pop() : step.word, ill = step.health && (step.health.word || step.health.dead.length);
   var row = el("button", {
     "class": "row layer" + (state.step === place ? " here" : ""), type: "button", role: "treeitem", "data-step": place, style: "--depth:" + depth,
     onclick: function () { choose(place); }

@@ -38,7 +38,8 @@ class Parts:
         return self.add(np.ascontiguousarray(values, np.uint8).tobytes())
 
     def pictures(self, maps: np.ndarray) -> dict[str, Any]:
-        """(C, h, w) float32 → one 8-bit picture a channel, and what 0 and 255 mean of each."""
+        """(C, h, w) float32 → one 8-bit picture a channel, and what 0 and 255 mean of each; what is no number is 0."""
+        maps = np.nan_to_num(maps, posinf=0.0, neginf=0.0)
         flat = maps.reshape(len(maps), -1)
         low, high = flat.min(1), flat.max(1)
         wide = np.where(high > low, high - low, 1)

@@ -152,7 +152,7 @@ class _Writing:
                 gain, lift = _affine(step)
                 return {"of": source, "gain": short(gain), "lift": short(lift)}
         side = self.side or max(self.maps[place].shape[1:])
-        return self.parts.pictures(np.nan_to_num(smaller(self.maps[place], side)))
+        return self.parts.pictures(smaller(self.maps[place], side))
 
     def _exact(self, place: int) -> dict[str, Any]:
         return self._numbers(self.maps[place], self.wanted[place])

@@ -21,6 +21,9 @@ async function renderAll() {
   document.documentElement.dataset.ready = "1";
 }
 document.getElementById("theme").addEventListener("click", function () { setTimeout(renderAll, 0); });
+var seek = document.getElementById("seek");
+label(seek, "placeholder", "page.seek"); label(seek, "aria-label", "page.seek");
+seek.addEventListener("input", function () { state.seek = seek.value.trim(); renderMap(); });
 document.getElementById("fold").addEventListener("click", function () { open = new Set([""]); renderMap(); });
 document.getElementById("unfold").addEventListener("click", function () {
   (function walk(node) { node.kids.forEach(function (kid) { if (kid.place === undefined) { open.add(kid.path); walk(kid); } }); })(ROOT);
