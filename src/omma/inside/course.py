@@ -82,10 +82,10 @@ def states(run: RunFolder, of: Subject) -> dict[int, dict[str, dict[str, torch.T
             found[step][who] = {key: value for key, value in rows.items() if key != "average.steps"}
     if not found:
         raise OmmaError(say("look.no_checkpoints"), run.path)
-    for rows in found.values():
+    for saved in found.values():
         for who, net in of.bundle.nets.items():
-            own = net.state_dict()
-            if own.keys() != rows[who].keys() or any(own[key].shape != value.shape for key, value in rows[who].items()):
+            own, theirs = net.state_dict(), saved[who]
+            if own.keys() != theirs.keys() or any(own[key].shape != value.shape for key, value in theirs.items()):
                 raise OmmaError(say("look.other_run"), run.path)
     return found
 
@@ -117,7 +117,7 @@ def _filters(nets: dict[str, nn.Module]) -> np.ndarray | None:
     for net in nets.values():
         for module in net.modules():
             if isinstance(module, nn.Conv2d):
-                return module.weight.detach().float().cpu().numpy()
+                return module.weight.detach().float().cpu().numpy().copy()  # the weights go on to the next checkpoint
     return None
 
 
@@ -166,7 +166,7 @@ def surface(run: RunFolder, of: Subject, dataset: Dataset, watch: Watch = Watch(
     basis = torch.stack([first, second])
     marks = {step: tuple((basis @ (flat[step] - last) / (basis * basis).sum(1)).tolist()) for step in steps}
     near = {step: mark for step, mark in marks.items() if max(map(abs, mark)) <= REACH + 1e-6}
-    return Surface(axis, losses, near, count, drawn)  # type: ignore[arg-type]
+    return Surface(axis, losses, near, count, drawn)
 
 
 def _loss(run: RunFolder, of: Subject, dataset: Dataset, watch: Watch):

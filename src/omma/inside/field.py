@@ -114,7 +114,7 @@ def through(op: str, field: Field, terms: dict, before: Sequence[int], after: Se
         return Field(*sides, gated=True)
     else:
         return field
-    return Field(*found, gated=field.gated)
+    return Field(found[0], found[1], gated=field.gated)
 
 
 def together(fields: Sequence[Field | None], full: Sequence[bool]) -> Field | None:

@@ -310,8 +310,8 @@ def _said(found: Inside) -> str | None:
 
 def _own_parameters(step: Step) -> int:
     """Of the layer a step ran in; a module with parts counts those that run unseen inside it."""
-    weight = [step.terms.get(name) for name in ("weight", "bias")]
-    own = sum(one.numel() for one in weight if hasattr(one, "numel"))
+    weights: list[Any] = [step.terms.get(name) for name in ("weight", "bias")]
+    own = sum(one.numel() for one in weights if one is not None)
     if step.op in ("recurrent", "attention"):
         return sum(one.numel() for one in step.module.parameters()) if step.word != "scaled_dot_product_attention" else 0
     return own
