@@ -35,6 +35,7 @@ ROAD: tuple[str, ...] = (
     "export",
     "serve",
     "show",
+    "models",
 )
 # What an operating system says when a file could not be written or reached: for a person, not a bug of ours.
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}

@@ -127,40 +127,70 @@ def _braces(values: dict[str, Any] | None) -> str:
 
 
 def _network(name: str) -> Card:
-    """A network that has not learned anything yet: parameters, multiply-adds, layers at its usual size."""
+    """A network that has not learned anything yet: who published it, and its parameters and multiply-adds at the published size."""
     if name not in catalog.names("models") and "/" not in name:
         raise catalog.unknown(say("show.thing"), name, [*catalog.names("models"), *LISTS])
     import torch
 
+    from omma.models.gallery import family
     from omma.models.making import build, settings_of
 
-    size = _usual_size(name)
+    (channels, size, outputs), listed = _published(name), family(name)
+    settings = settings_of(name) | (listed.settings if listed else {})
     with torch.device("meta"):  # shapes only: no memory, no weights
-        net = build(name, channels=3, size=size, outputs=10)
-    cost = _cost(net, 3, size)
-    facts = {"model": name, "size": size, "channels": 3, "outputs": 10, "settings": settings_of(name), **cost}
+        net = build(name, channels=channels, size=size, outputs=outputs, **(listed.settings if listed else {}))
+    cost = _cost(net, channels, size)
     caption = catalog.caption("models", name) if name in catalog.names("models") else ""
-    rows = [
-        (say("show.model"), f"{name} {caption}".strip()),
-        (say("show.size"), _cost_words(cost, 0)),
-        (say("show.at"), f"{size} × {size} × 3 → 10"),
-    ]
+    rows = [(say("show.model"), f"{name} {caption}".strip())]
+    facts: dict[str, Any] = {"name": name, "paper": None, "year": None, "source": None}
+    if listed is not None:
+        facts |= {"paper": listed.paper, "year": listed.year, "source": listed.source}
+        rows.append((say("show.paper"), f"{listed.paper} · {listed.year} · {listed.source}"))
+    rows += [(say("show.size"), _cost_words(cost, 0)), (say("show.at"), f"{size} × {size} × {channels} → {outputs}")]
+    if listed is not None and (told := {k: v for k, v in (("parameters", listed.parameters), ("macs", listed.macs)) if name in v}):
+        facts["published"] = {key: figures[name] for key, figures in told.items()}
+        rows.append((say("show.published"), _braces(facts["published"]).strip()))
+    if why := why_of(name):
+        rows.append((say("show.why"), why))
+    facts |= {"input": [channels, size, size], "outputs": outputs, "settings": settings, **cost}
+    facts |= {"model": name, "size": size, "channels": channels}
     return Card(facts, [*rows, *((key, str(value)) for key, value in facts["settings"].items())])
 
 
-def _usual_size(name: str) -> int:
-    """Side of the frame that a network is usually given, pixels."""
+def why_of(name: str) -> str:
+    """Why a network's counts are not its paper's figures, in a line; empty where they are."""
+    from omma.words import room
+
+    return say(f"gallery.why.{name}") if f"why.{name}" in room("en", "gallery") else ""
+
+
+def _published(name: str) -> tuple[int, int, int]:
+    """Channels and side of the pictures a network was published for, and the outputs of its published head."""
     from omma.answers.placed import Placed
+    from omma.models.gallery import family
     from omma.tasks.plan import PLACED_SIZES
 
+    listed = family(name)
+    if name.startswith("timm/"):
+        catalog.need("timm", "timm", say("models.timm_networks"))
+        import timm
+
+        card = timm.get_pretrained_cfg(name.removeprefix("timm/"), allow_unregistered=True)
+        if card is not None and card.input_size:
+            return card.input_size[0], card.input_size[-1], card.num_classes or 1000
+    if listed is not None:
+        return listed.input[0], listed.input[-1], listed.outputs
     tasks = [catalog.find("tasks", task) for task in catalog.names("tasks")]
     if any(name in task.models for task in tasks if issubclass(task.answer, Placed)):
-        return PLACED_SIZES["balanced"]
-    return 224 if "/" in name else 32
+        return 3, PLACED_SIZES["balanced"], 10
+    return (3, 224, 1000) if "/" in name else (3, 32, 10)
 
 
 def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
-    """Parameters, layers with weights, and multiply-adds for one picture, counted at convolutions and products as they run."""
+    """Parameters, layers with weights, multiply-adds for one picture, counted at convolutions and products as they run, and memory.
+
+    Memory: bytes of the weights, and of what all layers give for one picture, which learning has to hold, in float32.
+    """
     import copy
 
     import torch
@@ -168,7 +198,7 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
 
     layers = [m for m in net.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
     facts: dict[str, Any] = {"parameters": sum(p.numel() for p in net.parameters()), "layers": len(layers)}
-    macs = 0
+    macs = values = 0
 
     def count(module: nn.Module, given: Any, output: torch.Tensor) -> None:
         nonlocal macs
@@ -182,15 +212,21 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
         )
         macs += int(weight.numel()) * int(places)  # type: ignore[operator]
 
+    def keep(module: nn.Module, given: Any, output: Any) -> None:
+        nonlocal values
+        values += output.numel() if isinstance(output, torch.Tensor) else 0
+
     shapes = copy.deepcopy(net).to("meta").eval()
     hooks = [m.register_forward_hook(count) for m in shapes.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
+    hooks += [m.register_forward_hook(keep) for m in shapes.modules() if not list(m.children())]
     try:
         with torch.no_grad():
             given = (1, channels, size, size) if net.gives != "drawn" else (1, net.latent + net.classes)
             shapes(torch.empty(*given, device="meta"))
         facts["macs"] = macs
+        facts["memory"] = {"weights": 4 * facts["parameters"], "maps": 4 * values}
     except (NotImplementedError, RuntimeError):  # a network that cannot run on shapes alone
-        facts["macs"] = None
+        facts["macs"] = facts["memory"] = None
     for hook in hooks:
         hook.remove()
     return facts
@@ -199,6 +235,8 @@ def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
 def _cost_words(cost: dict[str, Any], size: int) -> str:
     words = [say("show.parameters", count=f"{cost['parameters']:,}", layers=cost["layers"])]
     words += [say("show.macs", count=f"{cost['macs'] / 1e6:,.1f}")] if cost["macs"] else []
+    if not size and cost["memory"]:
+        words.append(say("show.memory", **{key: f"{count / 1e6:,.1f}" for key, count in cost["memory"].items()}))
     words += [f"{size / 1e6:.2f} MB"] if size else []
     return " · ".join(words)
 
