@@ -23,20 +23,8 @@ from omma.words import say
 BUG, MEMORY, PIPE = 70, 71, 141
 # The order in which people meet the verbs; others follow by name.
 ROAD: tuple[str, ...] = (
-    "demo",
-    "check",
-    "convert",
-    "train",
-    "evaluate",
-    "predict",
-    "explain",
-    "look",
-    "compress",
-    "export",
-    "serve",
-    "show",
-    "models",
-)
+    "demo", "check", "convert", "train", "evaluate", "predict", "explain", "look", "compress", "export", "serve", "show", "models",
+)  # fmt: skip
 # What an operating system says when a file could not be written or reached: for a person, not a bug of ours.
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,12 +28,16 @@ if TYPE_CHECKING:
     from omma.data.sample import Dataset
 
 
-def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 5, **settings: Any) -> None:
+def check_model(
+    name: str, *, channels: int = 3, size: int = 32, outputs: int = 5, resumes: bool = False, exports: bool = False, **settings: Any
+) -> None:
     """A network keeps its promises: shapes, gradients everywhere, one picture's answer does not depend on its neighbours.
 
     Args:
         name: in the catalogue.
         channels, size, outputs, settings: as given to `build`.
+        resumes: also that learning that was cut ends in the same bits (of networks that learn from one loss).
+        exports: also that its graph answers the same, for any number of pictures.
 
     Raises:
         AssertionError: which promise is broken.
@@ -87,6 +91,53 @@ def check_model(name: str, *, channels: int = 3, size: int = 32, outputs: int = 
     other.load_state_dict(net.state_dict())
     with torch.no_grad():
         torch.testing.assert_close(other.eval()(pictures), answers, msg="the weights alone do not make the same network")
+    if resumes:
+        make = lambda: build(name, channels=channels, size=size, outputs=outputs, **settings)  # noqa: E731
+        _resumes(make, pictures, truth)
+    if exports:
+        _exports(net, pictures)
+
+
+def _resumes(make: Callable[[], Any], pictures: torch.Tensor, truth: dict[str, torch.Tensor]) -> None:
+    """Four steps, and two and two with everything put away and taken out again in between, end in the same bits."""
+    import copy
+
+    import torch
+
+    def learn(net: Any, optimizer: Any, steps: range) -> None:
+        net.train()
+        for step in steps:
+            torch.manual_seed(step)  # as the engine does: what is dropped depends on the step alone
+            said = net(pictures, truth) if net.gives == "objects" else net(pictures)
+            loss = sum(said.values()) if isinstance(said, dict) else (said - 0.5).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    torch.manual_seed(0)
+    whole = make()
+    optimizer = torch.optim.SGD(whole.parameters(), 1e-4, momentum=0.9)
+    learn(whole, optimizer, range(2))
+    state, momenta = copy.deepcopy((whole.state_dict(), optimizer.state_dict()))
+    learn(whole, optimizer, range(2, 4))
+    cut = make()
+    again = torch.optim.SGD(cut.parameters(), 1e-4, momentum=0.9)
+    cut.load_state_dict(state)
+    again.load_state_dict(momenta)
+    learn(cut, again, range(2, 4))
+    wrong = [key for key, value in whole.state_dict().items() if not torch.equal(value, cut.state_dict()[key])]
+    assert not wrong, f"after a cut {wrong} differ: the network keeps something outside its state"
+
+
+def _exports(net: Any, pictures: torch.Tensor) -> None:
+    """The graph of a network says what it says, of two pictures as of three."""
+    import torch
+
+    net = net.eval()
+    with torch.no_grad():
+        program = torch.export.export(net, (pictures,), dynamic_shapes=({0: torch.export.Dim("count", min=1, max=64)},)).module()
+        for few in (pictures, pictures[:2]):
+            torch.testing.assert_close(program(few), net(few), rtol=1e-4, atol=1e-5, msg="the exported graph answers otherwise")
 
 
 def _seeds(net: Any) -> torch.Tensor:

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from omma.engine.muon import Muon
+from omma.errors import OmmaError
+from omma.words import say
 
 if TYPE_CHECKING:
     from omma.recipe import Recipe
@@ -44,10 +46,15 @@ def groups(net: nn.Module, recipe: Recipe) -> list[dict[str, Any]]:
 
 
 def make(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over a network's parameters (library ones where they exist)."""
+    """The recipe's optimizer over a network's parameters (library ones where they exist).
+
+    Raises:
+        OmmaError: none of them learns, as of a head without weights whose body is frozen.
+    """
     name, rate, momentum = recipe.get("optimizer", "adamw"), recipe.get("rate", 1e-3), recipe.get("momentum", 0.9)
     params = groups(net, recipe)
-    assert params, "nothing to learn"
+    if not params:
+        raise OmmaError(say("train.nothing_learns"))
     # Not the library's fused kernels: they read memory as it lies, and a restored momentum or a gradient averaged over ranks may lie in
     # another order than a channels-last weight. The grid's resume cells caught it.
     if name in ("gd", "sgd"):

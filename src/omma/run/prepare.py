@@ -135,7 +135,10 @@ def ready(
         recipe.batch = len(train)
     batches = batches_of(frames, seen, task, views, recipe, machine)
     if kept is None and start is None and views.fit != "own":
-        net.prepare(views.finish(frames.get(torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))))
+        some = torch.tensor(train[:: max(1, len(train) // 2048)][:2048])
+        net.prepare(views.finish(frames.get(some)))
+        if hasattr(net, "look_at"):  # what begins with the truths: the shapes of anchors
+            net.look_at(batches.truths.at(some))
     machine.place(net)
     players = Players.gather(task, net, recipe)
     watched = None if net.optimises else validator(task, batches, views)
