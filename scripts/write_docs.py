@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import json
+import math
 import os
 import re
 import sys
@@ -14,12 +15,16 @@ import tempfile
 from collections.abc import Callable
 from contextlib import chdir
 from pathlib import Path
+from typing import Any
 
 HOME = Path(__file__).resolve().parent.parent
 SRC = HOME / "src" / "omma"
 GRID = HOME / "docs" / "grid.json"
 # What the pages of formulas show: each file is one page's code, in cells that begin with `# %% NAME`, and draws its pictures where it runs.
 FORMULAS, DRAWN = HOME / "examples" / "formulas", HOME / "docs" / "pictures" / "formulas"
+COUNTS = HOME / "docs" / "gallery.json"
+SCORES = HOME / "docs" / "leaderboard.json"
+NETWORKS = HOME / "docs" / "pictures" / "networks"
 TONGUES = ("en", "zh")
 ROOMS = {  # what each folder is for; files say it themselves
     "answers": "what people label and models reply: draws itself, speaks JSON",
@@ -43,6 +48,57 @@ ROOMS = {  # what each folder is for; files say it themselves
     "serving": "the verbs over HTTP",
     "tasks": "what can be learned",
     "verbs": "what you can do: one file = one function = one command",
+}
+
+
+GALLERY: dict[str, dict[str, Any]] = {
+    "en": {
+        "title": "# The gallery of networks",
+        "note": "Written from `omma show NAME` by `make tidy`. Counts are at the published size and with the published head; what a paper "
+        "says of itself stands beside them. In a drawing every box is what a stage gives: its height stands for pixels, its width for "
+        "channels (both logarithmic), the numbers below are channels and side; the first box is the picture. "
+        "`omma models` lists every network, "
+        "`omma train DATA --model NAME` learns with it.",
+        "scores": "Scores on CIFAR-10: {facts}, from nothing, by `benchmarks/leaderboard.py`; with their 95 % interval.",
+        "parameters": "parameters",
+        "macs": "million multiply-adds",
+        "paper": "the paper says",
+        "figure": {"parameters": "{} parameters", "macs": "{} multiply-adds"},
+        "names": "names:",
+        "tasks": {
+            "classify": "One class a picture",
+            "detect": "Boxes",
+            "instances": "Outlines",
+            "segment": "A class for every pixel",
+            "restore": "Better pictures",
+            "stylize": "Paint like",
+            "reconstruct": "What is odd",
+            "generate": "Draw more",
+        },
+    },
+    "zh": {
+        "title": "# 网络画廊",
+        "note": "由 `make tidy` 从 `omma show NAME` 生成。数量按论文发表时的尺寸与输出层计算，旁边是论文自己给出的数字。"
+        "图中每个方块是一个阶段的输出：高度表示像素，宽度表示通道（均取对数），下面的数字是通道数与边长；第一个方块是图片。"
+        "`omma models` 列出所有网络，"
+        "`omma train DATA --model NAME` 用它学习。",
+        "scores": "CIFAR-10 成绩：{facts}，从零训练，由 `benchmarks/leaderboard.py` 得到；附 95 % 区间。",
+        "parameters": "个参数",
+        "macs": "百万次乘加",
+        "paper": "论文给出",
+        "figure": {"parameters": "{} 个参数", "macs": "{} 次乘加"},
+        "names": "名称：",
+        "tasks": {
+            "classify": "每张图片一个类别",
+            "detect": "框",
+            "instances": "轮廓",
+            "segment": "逐像素分类",
+            "restore": "修复图片",
+            "stylize": "模仿画风",
+            "reconstruct": "发现异常",
+            "generate": "生成更多",
+        },
+    },
 }
 
 
@@ -127,6 +183,61 @@ def drawn() -> dict[str, str]:
         return {path.name: path.read_text("utf-8") for path in sorted(Path(folder).glob("*.svg"))}
 
 
+def gallery(tongue: str) -> str:
+    """Every family of networks: what it brought, a drawing, its counts, its paper, its score."""
+    from omma.models.gallery import families
+    from omma.verbs.show import why_of
+    from omma.words import say
+
+    counts = json.loads(COUNTS.read_text("utf-8"))
+    scores = json.loads(SCORES.read_text("utf-8")) if SCORES.exists() else {"facts": "", "scores": {}}
+    words = GALLERY[tongue]
+    text = [words["title"], "", words["note"], ""]
+    if scores["facts"]:
+        text += [words["scores"].format(facts=scores["facts"]), ""]
+    for task, heading in words["tasks"].items():
+        text += [f"## {heading}", ""]
+        for one in families():
+            if one.tasks[0] == task:
+                text += [*_entry(one, counts[one.key], scores["scores"], words, say(f"gallery.brought.{one.key}"), why_of(one.example)), ""]
+    return "\n".join(text).rstrip("\n") + "\n"
+
+
+def _entry(one: Any, counted: dict[str, Any], scores: dict[str, Any], words: dict[str, Any], brought: str, why: str) -> list[str]:
+    """A family's part of the gallery page."""
+    (channels, size, _), told = one.input, {"parameters": one.parameters, "macs": one.macs}
+    cost = f"{counted['parameters']:,} {words['parameters']}"
+    if counted["macs"]:
+        cost += f" · {counted['macs'] / 1e6:,.1f} {words['macs']}"
+    figures = [words["figure"][key].format(what[one.example]) for key, what in told.items() if one.example in what]
+    said = f" · {words['paper']} {', '.join(figures)}" if figures else ""
+    lines = [f"### {one.example.rpartition('/')[2] if not one.ours else one.example}", "", f"{brought[0].upper()}{brought[1:]}.", ""]
+    if len(counted["shapes"]) > 2:
+        lines += [f"![{one.key}](../../pictures/networks/{one.key}.svg)", ""]
+    lines += [f"- {one.year} · [{one.paper}]({one.source})", f"- `{one.example}`, {size}×{size}×{channels}: {cost}{said}"]
+    if why:
+        lines.append(f"- {why[0].upper()}{why[1:]}.")
+    if row := scores.get(one.example):
+        lines.append(f"- CIFAR-10: {100 * row['accuracy']:.2f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]")
+    names = ", ".join(f"`{name}`" for name in one.names)
+    return [*lines, f"- {words['names']} {names}"]
+
+
+def drawing(shapes: list[list[int]]) -> str:
+    """A network as boxes: as high as its maps have pixels, as wide as they have channels, both by their logarithm."""
+    gap, middle, x, parts = 16, 70, 10.0, []
+    for place, (channels, height, _) in enumerate(shapes):
+        tall, wide = 12 + 12 * math.log2(max(height, 1)), 4 + 3 * math.log2(max(channels, 1))
+        kind = "#8aa4bd" if place else "#c8b48a"
+        parts.append(f'<rect x="{x:.1f}" y="{middle - tall / 2:.1f}" width="{wide:.1f}" height="{tall:.1f}" rx="2" fill="{kind}"/>')
+        centre = x + wide / 2
+        parts.append(f'<text x="{centre:.1f}" y="140" text-anchor="middle">{channels}</text>')
+        parts.append(f'<text x="{centre:.1f}" y="153" text-anchor="middle">{height}²</text>')
+        x += max(wide, 22) + gap
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {x:.0f} 162" width="{x:.0f}" height="162"'
+    return f'{head} font-family="sans-serif" font-size="10" fill="#556">\n' + "\n".join(parts) + "\n</svg>\n"
+
+
 def between(text: str, mark: str, new: str) -> str:
     """A page with the part between two marks replaced."""
     pattern = re.compile(rf"(<!-- {mark} -->\n).*?(<!-- /{mark} -->)", re.S)
@@ -146,6 +257,10 @@ def pages() -> dict[Path, Callable[[], str]]:
         for path in sorted(FORMULAS.glob("*.py")):
             page = HOME / "docs" / tongue / "explanation" / f"{path.stem}.md"
             made[page] = lambda p=page, f=path: with_cells(p, f)
+        made[room / "gallery.md"] = lambda t=tongue: in_tongue(t, gallery)
+    for key, row in json.loads(COUNTS.read_text("utf-8")).items():
+        if len(row["shapes"]) > 2:
+            made[NETWORKS / f"{key}.svg"] = lambda s=row["shapes"]: drawing(s)
     return made
 
 

@@ -138,7 +138,7 @@ def test_words_of_other_tools_are_answered_with_ours(word, answer):
     assert answer in str(told.value) and "\n" not in str(told.value)
 
 
-@pytest.mark.parametrize("loss", ["cross_entropy", "nll", "focal", "mse", "bce"])
+@pytest.mark.parametrize("loss", ["cross_entropy", "nll", "focal", "mse", "bce", "hinge"])
 def test_every_loss_of_classes_learns(loss, tmp_path):
     done = train(parts(tmp_path / "set.npz", 0), *WORDS, f"loss={loss}", budget="60 steps", out=str(tmp_path / "run"))
     assert done.scores["accuracy"]["low"] > 0.5

@@ -231,7 +231,7 @@ def test_a_label_teaches_only_what_lies_above_it():
 def test_the_tree_is_followed_while_it_is_sure():
     tree = WordTree(TREE, 6)
     logits = torch.tensor([4.0, 3.0, 0.0, 0.2, 0.0, 0.0])  # an animal, a dog, a terrier perhaps
-    assert tree.chosen(logits, 0.5).nonzero().flatten().tolist() == [1]
+    assert tree.chosen(logits, 0.6).nonzero().flatten().tolist() == [1]
     assert tree.chosen(logits, 0.4).nonzero().flatten().tolist() == [3]
     assert tree.chosen(logits, 0.99).nonzero().flatten().tolist() == [0]
     torch.testing.assert_close(tree.chosen(logits, 0.4)[3], tree.absolute(logits).exp()[3])
@@ -271,15 +271,15 @@ def test_scores_of_three_levels_lie_on_one_another():
     head = Scores((1, 1, 1), 1)
     for level in range(3):
         torch.nn.init.ones_(head.scores[level].weight)
-    fine, middle, coarse = torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)
-    fine[..., 2, 5] = middle[..., 1, 2] = coarse[..., 0, 1] = 1
+    fine, middle, coarse = torch.zeros(1, 1, 16, 16), torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 4, 4)
+    fine[..., 4, 10] = middle[..., 3, 5] = coarse[..., 1, 2] = 1
     told = head(fine, middle, coarse)[0, 0]
-    assert told.shape == (64, 64)
+    assert told.shape == (128, 128)
     for maps in (fine, middle, coarse):  # the mass of each lies where its place lies
         alone = head(*(one if one is maps else torch.zeros_like(one) for one in (fine, middle, coarse)))[0, 0]
-        step = 64 // maps.shape[2]
+        step = 128 // maps.shape[2]
         row, column = (int(place) for place in maps[0, 0].nonzero()[0])
-        y, x = torch.meshgrid(torch.arange(64) + 0.5, torch.arange(64) + 0.5, indexing="ij")
+        y, x = torch.meshgrid(torch.arange(128) + 0.5, torch.arange(128) + 0.5, indexing="ij")
         weight = alone / alone.sum()
         assert (weight * x).sum().item() == pytest.approx((column + 0.5) * step, abs=1.5)
         assert (weight * y).sum().item() == pytest.approx((row + 0.5) * step, abs=1.5)

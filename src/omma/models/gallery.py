@@ -33,6 +33,7 @@ class Family:
         tasks: what it can be trained for.
         settings: that make ours the published one.
         parameters, macs: the paper's figures as it rounds them, by name: `138M`, `60,000`, `<25M`.
+        example: the network that stands for all of them.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Family:
     settings: dict[str, Any] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
+    example: str = ""
 
     @property
     def ours(self) -> bool:
@@ -60,7 +62,7 @@ def families() -> tuple[Family, ...]:
     made = []
     for key, row in rows.items():
         fixed = {name: tuple(value) for name, value in row.items() if isinstance(value, list)}
-        made.append(Family(key, **(row | fixed)))
+        made.append(Family(key, **({"example": row["names"][0]} | row | fixed)))
     return tuple(made)
 
 

@@ -17,9 +17,9 @@ class Classify(Task):
     """`infer` gives {"logits": (B, C)}."""
 
     answer = Label
-    LOSSES = ("cross_entropy", "nll", "focal", "mse", "bce")
+    LOSSES = ("cross_entropy", "nll", "focal", "mse", "bce", "hinge")
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
-        "loss": ("cross_entropy", "cross_entropy, nll, focal, mse or bce"),
+        "loss": ("cross_entropy", "cross_entropy, nll, focal, mse, bce or hinge"),
         "label_smoothing": (0.0, "share given to the other classes"),
         "class_weights": ((), "weight of each class in the loss; () = equal"),
     }
