@@ -72,7 +72,7 @@ def main() -> None:
     words.add_argument("--size", type=int)
     words.add_argument("--steps", type=int, default=1500)
     words.add_argument("settings", nargs="*")
-    args = words.parse_args()
+    args = words.parse_intermixed_args()
     model, task, archive, size = ROWS[args.row]
     row = learned(args.model or model, task, str(HOME / archive), args.size or size, args.steps, args.settings)
     report(f"by_heart_{args.row}", [row], **vars(args))

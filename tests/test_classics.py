@@ -258,3 +258,19 @@ def test_a_clip_is_convolved_in_time():
     first = net.groups[0][0]
     wanted = sum(F.conv2d(clip[:, t + 4 : t + 5], first.weight[:, :, t], padding=1) for t in range(3)) + first.bias[:, None, None]
     torch.testing.assert_close(first(clip.unflatten(1, (16, 1)).transpose(1, 2))[:, :, 5], wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("channels", [3, 8, 12])
+def test_clips_of_torchvision(channels):
+    """Eight grey frames, four in colour, or a single picture: the same numbers as the library's own network."""
+    check_model("torchvision/r3d_18", size=32, channels=channels)
+    from omma.models._torchvision_clips import TorchvisionClip, whole
+
+    torch.manual_seed(0)
+    theirs, clip = whole("torchvision/r3d_18", channels).eval(), torch.randn(2, channels, 32, 32)
+    frames = clip.unflatten(1, (channels if channels == 8 else channels // 3, -1)).transpose(1, 2)
+    net = TorchvisionClip("torchvision/r3d_18", channels, 32, 4, theirs).eval()
+    theirs.fc = torch.nn.Identity()
+    with torch.no_grad():
+        torch.testing.assert_close(net.features(clip), theirs(frames), rtol=1e-4, atol=1e-5)

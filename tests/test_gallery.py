@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -144,3 +145,37 @@ def test_tasks_are_what_the_networks_give():
         with torch.device("meta"):
             net = build(name, channels=one.input[0], size=one.input[1], outputs=one.outputs, **one.settings)
         assert {reads[task] for task in one.tasks} == {net.gives}, name
+
+
+COUNTS = Path(__file__).parents[1] / "docs" / "gallery.json"
+SCRIPTS = str(Path(__file__).parents[1] / "scripts")
+
+
+def test_the_page_counts_every_family():
+    rows = json.loads(COUNTS.read_text("utf-8"))
+    assert {key: row["name"] for key, row in rows.items()} == {one.key: one.example for one in families()}
+
+
+@pytest.mark.parametrize("key", ["lenet", "cifar-resnet", "convlstm"])
+def test_what_the_page_counts_is_true(key, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from count_networks import counted
+
+    row = json.loads(COUNTS.read_text("utf-8"))[key]
+    assert {"name": row["name"], **json.loads(json.dumps(counted(row["name"])))} == row
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("key", [one.key for one in families()])
+def test_all_that_the_page_counts_is_true(key, monkeypatch):
+    row = json.loads(COUNTS.read_text("utf-8"))[key]
+    facts = shown(row["name"])
+    assert (facts["parameters"], facts["macs"]) == (row["parameters"], row["macs"])
+
+
+def test_a_drawing_has_a_box_for_every_shape(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from write_docs import drawing
+
+    svg = drawing([[3, 32, 32], [16, 32, 32], [64, 8, 8]])
+    assert svg.count("<rect") == 3 and ">64<" in svg and ">8²<" in svg and svg.startswith("<svg")

@@ -108,6 +108,6 @@ def _libraries(family: str) -> list[Any]:
         from omma.models import _detr
 
         return [_detr]
-    from omma.models import _torchvision, _torchvision_objects, _torchvision_pixels
+    from omma.models import _torchvision, _torchvision_clips, _torchvision_objects, _torchvision_pixels
 
-    return [_torchvision, _torchvision_pixels, _torchvision_objects]
+    return [_torchvision, _torchvision_pixels, _torchvision_objects, _torchvision_clips]
