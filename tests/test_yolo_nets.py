@@ -320,3 +320,67 @@ def test_eight_pictures_are_learned_by_heart(name):
 def test_eight_streets_are_learned_by_heart():
     row = learned("fcn-small", "segment", str(MIRROR / "camvid.zip"), 224, 600)
     assert row["score"] >= 0.9, row
+
+
+def drawn(count: int = 6, size: int = 64) -> tuple[torch.Tensor, dict[str, torch.Tensor], torch.Tensor]:
+    """Pictures with two plain rectangles each, one bright and one dark; their boxes, and their pixels (0 ground, 1 bright, 2 dark)."""
+    draw = np.random.default_rng(0)
+    pictures, boxes, masks = torch.zeros(count, 3, size, size), torch.zeros(count, 2, 4), torch.zeros(count, size, size, dtype=torch.long)
+    for place in range(count):
+        for kind in range(2):
+            wide, high = draw.integers(14, 28, 2)
+            x, y = draw.integers(0, size // 2 - wide // 2) + kind * size // 2 - (wide // 2 if kind else 0), draw.integers(0, size - high)
+            pictures[place, :, y : y + high, x : x + wide] = 1.5 if kind == 0 else -1.5
+            boxes[place, kind] = torch.tensor([x, y, x + wide, y + high])
+            masks[place, y : y + high, x : x + wide] = kind + 1
+    both = {"boxes": boxes, "classes": torch.tensor([[0, 1]]).expand(count, 2), "ignored": torch.zeros(count, 2, dtype=torch.bool)}
+    return pictures, both, masks
+
+
+def learn(net: torch.nn.Module, steps: int, loss) -> torch.nn.Module:
+    """So many steps of Adam on `loss(net)`, its rate falling."""
+    optimizer = torch.optim.Adam(net.parameters(), 2e-3)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = 2e-3 * (1 - step / steps)
+        optimizer.zero_grad()
+        loss(net.train()).backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 10.0)
+        optimizer.step()
+    return net.eval()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "settings"), [("yolo-small", {"stride": 32, "forget": 0.0, "hidden": 128}), ("yolo-v2-small", {"anchors": 2})]
+)
+def test_drawn_boxes_are_found_again(name, settings):
+    from omma.parts.boxes import iou
+
+    torch.manual_seed(0)
+    pictures, both, _ = drawn()
+    net = build(name, channels=3, size=64, outputs=2, **settings)
+    if hasattr(net, "look_at"):
+        net.look_at(both)
+    learn(net, 150, lambda net: sum(net(pictures, both).values()))
+    with torch.no_grad():
+        found = net(pictures)
+    best = {0: [], 1: []}
+    for place in range(len(pictures)):
+        for kind in best:
+            mine = found["classes"][place] == kind
+            sure = torch.where(mine, found["probabilities"][place], -1)
+            best[kind].append(iou(found["boxes"][place, sure.argmax()], both["boxes"][place, kind]).item())
+            assert sure.max() > 0.5, (place, kind, sure.max())
+    assert min(best[0] + best[1]) > 0.5, best
+
+
+@pytest.mark.slow
+def test_drawn_pixels_are_found_again():
+    torch.manual_seed(0)
+    pictures, _, masks = drawn()
+    net = build("fcn-small", channels=3, size=64, outputs=3, forget=0.0)
+    learn(net, 120, lambda net: torch.nn.functional.cross_entropy(net(pictures), masks))
+    with torch.no_grad():
+        said = net(pictures).argmax(1)
+    overlaps = [((said == kind) & (masks == kind)).sum() / ((said == kind) | (masks == kind)).sum() for kind in range(3)]
+    assert min(overlaps) > 0.8, overlaps

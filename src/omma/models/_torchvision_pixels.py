@@ -54,7 +54,7 @@ class TorchvisionPixels(Pixels, TorchvisionBackbone):
                 both.bias.copy_(low.bias + high.bias)
             self.head = both
         else:
-            self.decoder = nn.Sequential(*net.classifier[:-1])
+            self.decoder = nn.Sequential(*list(net.classifier)[:-1])  # a slice would be made anew by the class of the head
             self.head = net.classifier[-1]
 
     def fresh(self) -> Any:

@@ -62,7 +62,7 @@ class Encoder(nn.Module):
 
     def forward(self, moments: torch.Tensor) -> list[State]:
         """(B, T, inputs, h, w) → the last state of each layer."""
-        states = [cell.begin(moments[:, 0]) for cell in self.cells]
+        states = [cell.begin(moments[:, 0]) for cell in self.cells]  # type: ignore[operator]
         for time in range(moments.shape[1]):
             below = moments[:, time]
             for place, cell in enumerate(self.cells):
