@@ -170,14 +170,14 @@ def test_gradients_through_time_are_the_true_ones():
     ("widths", "weights"), [((256,), 13_524_496), ((128, 128), 10_042_896), ((128, 64, 64), 7_585_296)]
 )  # table 1 of Shi et al.
 def test_the_forecaster_is_as_large_as_published(widths, weights):
-    from omma.parts.convlstm import Forecaster
+    from omma.parts.classics.convlstm import Forecaster
 
     with torch.device("meta"):
         assert sum(p.numel() for p in Forecaster(16, widths).parameters()) == weights
 
 
 def test_a_cell_is_its_equations():
-    from omma.parts.convlstm import Cell
+    from omma.parts.classics.convlstm import Cell
 
     torch.manual_seed(0)
     cell, given = Cell(3, 2, 3), torch.randn(2, 3, 4, 4)
@@ -192,7 +192,7 @@ def test_a_cell_is_its_equations():
 
 
 def test_gradients_through_the_memory_are_the_true_ones():
-    from omma.parts.convlstm import Encoder
+    from omma.parts.classics.convlstm import Encoder
 
     torch.manual_seed(0)
     encoder = Encoder(1, (2, 1), 3).double()

@@ -13,8 +13,8 @@ import torch
 
 from omma.errors import OmmaError
 from omma.models.making import build
-from omma.parts.darknet import anchors_of, owners, shape_iou
-from omma.parts.wordtree import WordTree
+from omma.parts.classics.darknet import anchors_of, owners, shape_iou
+from omma.parts.classics.wordtree import WordTree
 from omma.testing import check_model
 
 MIRROR = Path(os.environ.get("OMMA_MIRROR", Path(__file__).parents[1] / ".." / "shared" / "datasets"))

@@ -7,7 +7,7 @@ from torch import nn
 
 from omma.errors import OmmaError
 from omma.models.network import Network
-from omma.parts.convlstm import Encoder
+from omma.parts.classics.convlstm import Encoder
 from omma.words import say
 
 NAMES = {"convlstm": "convolutional LSTM (Shi et al. 2015) that classifies clips, or pictures read band by band, 128-64-64, 3.9 M weights"}

@@ -9,7 +9,7 @@ from torch import nn
 
 from omma.errors import OmmaError
 from omma.models.network import Network
-from omma.parts.darknet import COARSE, FINE, narrowed, trunk
+from omma.parts.classics.darknet import COARSE, FINE, narrowed, trunk
 from omma.words import say
 
 NAMES = {

@@ -11,7 +11,7 @@ from omma import catalog
 from omma.errors import OmmaError
 from omma.models.network import Network
 from omma.parts import boxes as geometry
-from omma.parts.darknet import SLOPE, Plan, cells, corners, owners, trunk
+from omma.parts.classics.darknet import SLOPE, Plan, cells, corners, owners, trunk
 from omma.parts.suppress import pick
 from omma.words import say
 

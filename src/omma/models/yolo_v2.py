@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from omma.errors import OmmaError
 from omma.models.network import Network
 from omma.parts import boxes as geometry
-from omma.parts.darknet import COARSE, FINE, anchors_of, cells, conv, corners, narrowed, owners, shape_iou, trunk
+from omma.parts.classics.darknet import COARSE, FINE, anchors_of, cells, conv, corners, narrowed, owners, shape_iou, trunk
+from omma.parts.classics.wordtree import WordTree
 from omma.parts.suppress import pick
-from omma.parts.wordtree import WordTree
 from omma.words import say
 
 NAMES = {

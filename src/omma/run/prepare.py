@@ -135,14 +135,18 @@ def ready(
         recipe.batch = len(train)
     batches = batches_of(frames, seen, task, views, recipe, machine)
     if kept is None and start is None and views.fit != "own":
-        some = torch.tensor(train[:: max(1, len(train) // 2048)][:2048])
-        net.prepare(views.finish(frames.get(some)))
-        if hasattr(net, "look_at"):  # what begins with the truths: the shapes of anchors
-            net.look_at(batches.truths.at(some))
+        _shown(net, views, frames, batches, torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))
     machine.place(net)
     players = Players.gather(task, net, recipe)
     watched = None if net.optimises else validator(task, batches, views)
     return Ready(task, recipe, dataset, views, net, players, batches, watched)
+
+
+def _shown(net: Network, views: Views, frames: Any, batches: Batches, some: torch.Tensor) -> None:
+    """A network that begins with the data sees some of what it will learn from, and their truths (the shapes of anchors)."""
+    net.prepare(views.finish(frames.get(some)))
+    if hasattr(net, "look_at"):
+        net.look_at(batches.truths.at(some))
 
 
 def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine) -> Batches:
