@@ -18,6 +18,7 @@ FLOORS = [
     "bundle",
     "runtimes exporters explainers compressors checks report serving run inside",
     "verbs",
+    "studio",
     "cli console flags testing __init__ __main__",
 ]
 FLOOR = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}

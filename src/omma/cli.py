@@ -23,7 +23,8 @@ from omma.words import say
 BUG, MEMORY, PIPE = 70, 71, 141
 # The order in which people meet the verbs; others follow by name.
 ROAD: tuple[str, ...] = (
-    "demo", "check", "convert", "train", "evaluate", "predict", "explain", "look", "compress", "export", "serve", "show", "models",
+    "demo", "check", "convert", "train", "evaluate", "predict", "explain", "look", "compress", "export", "serve", "studio", "show",
+    "models",
 )  # fmt: skip
 # What an operating system says when a file could not be written or reached: for a person, not a bug of ours.
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -79,6 +80,10 @@ def perform(verb: str, words: list[str]) -> int:
     as_json, leader = bool(values.pop("json", False)), os.environ.get("RANK", "0") == "0"
     with results() as out, Console(quiet=not leader) as watch:
         result = call(watch, values)
+        if getattr(result, "page", None) is not None:  # a verb says which page is to be opened: it does not know the studio
+            from omma.studio.server import open_studio
+
+            result = open_studio(result, watch)
         if isinstance(result, Iterator):
             for row in result:
                 _print(out, row, as_json, watch, leader)

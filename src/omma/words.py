@@ -5,15 +5,31 @@ from __future__ import annotations
 import locale
 import os
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 
 LANGUAGES = ("en", "zh")
 _HOME = Path(__file__).parent / "locale"
+_SPOKEN: ContextVar[str | None] = ContextVar("spoken", default=None)
+
+
+@contextmanager
+def speaking(tongue: str | None) -> Iterator[None]:
+    """Inside, whatever is said is said in this language: one server answers readers of both. None changes nothing."""
+    before = _SPOKEN.set(tongue if tongue in LANGUAGES else _SPOKEN.get())
+    try:
+        yield
+    finally:
+        _SPOKEN.reset(before)
 
 
 def language() -> str:
-    """`en` or `zh`: `OMMA_LANG` first, then the system's own setting."""
+    """`en` or `zh`: what `speaking` asks for, then `OMMA_LANG`, then the system's own setting."""
+    if (spoken := _SPOKEN.get()) is not None:
+        return spoken
     wanted = os.environ.get("OMMA_LANG") or os.environ.get("LC_ALL") or os.environ.get("LC_MESSAGES") or os.environ.get("LANG")
     if not wanted:
         wanted = locale.getlocale()[0] or "en"

@@ -44,6 +44,8 @@ class Guard:
         max_body: bytes of a request's body.
         max_held: bytes of all bodies held at once.
         seconds: a body must have arrived by then.
+        session: what the cookie says; new with every process unless given, so that a restarted server knows nobody.
+        cookie: its name; made up unless given.
     """
 
     def __init__(
@@ -56,6 +58,8 @@ class Guard:
         max_body: int = 32 << 20,
         max_held: int = 256 << 20,
         seconds: float = 10.0,
+        session: str | None = None,
+        cookie: str | None = None,
     ) -> None:
         self.app, self.token, self.full = app, token, full
         self.hosts = {host.lower() for host in hosts}
@@ -63,8 +67,8 @@ class Guard:
         self.held = 0
         self.refused: dict[int, int] = {}
         # The cookie is not the token: it ends with this process.
-        self._session = secrets.token_urlsafe(32)
-        self.cookie = "omma-" + secrets.token_hex(4)
+        self._session = session or secrets.token_urlsafe(32)
+        self.cookie = cookie or "omma-" + secrets.token_hex(4)
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -185,7 +189,9 @@ def _replay(body: bytes, receive: Any) -> Any:
 def _hardened(send: Any) -> Any:
     async def wrapped(message: Message) -> None:
         if message["type"] == "http.response.start":
-            message = message | {"headers": [*message.get("headers", []), *SAFE]}
+            own = list(message.get("headers", []))
+            said = {key.lower() for key, _ in own}  # the app may say for itself how long an answer keeps, or that it may stand in a frame
+            message = message | {"headers": [*own, *(row for row in SAFE if row[0] not in said)]}
         await send(message)
 
     return wrapped

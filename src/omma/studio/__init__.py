@@ -1,0 +1,1 @@
+"""The verbs, with a mouse: a server on this machine alone, and the pages it shows."""

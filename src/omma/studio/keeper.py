@@ -1,0 +1,86 @@
+"""Keeps one job: starts the command, passes signals on, writes down how it ended; nobody needs to watch it.
+
+python -m omma.studio.keeper FOLDER
+
+`FOLDER/wish.json` says what to do. The keeper holds a lock while it lives, so that whoever looks later, a restarted server too, knows
+whether the job is at work without trusting a process number.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+WISH, LOG, RESULT, DONE, LOCK = "wish.json", "log.txt", "result.json", "done.json", "lock"
+
+
+def keep(folder: Path) -> int:
+    """Run the command of `wish.json` to its end: {"words": after `omma`, "language", "cwd"}; returns its exit code."""
+    lock = (folder / LOCK).open("a+")
+    for _ in range(40):  # whoever looks whether we are at work holds it for a moment
+        if locked := _locked(lock):
+            break
+        time.sleep(0.05)
+    if not locked:
+        return 0  # another keeper has it
+    wish = json.loads((folder / WISH).read_text("utf-8"))
+    env = os.environ | {"OMMA_LANG": wish["language"], "PYTHONUNBUFFERED": "1"}
+    with (folder / LOG).open("ab") as log, (folder / RESULT).open("wb") as result:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "omma", *wish["words"]], stdin=subprocess.DEVNULL, stdout=result, stderr=log, cwd=wish["cwd"], env=env
+        )
+
+        def pass_on(number: int, frame: Any) -> None:
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, pass_on)
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        code = child.wait()
+    partial = folder / f"{DONE}.partial"
+    partial.write_text(json.dumps({"code": code, "ended": time.time()}), "utf-8")
+    partial.replace(folder / DONE)
+    return 0
+
+
+def _locked(file: Any) -> bool:
+    try:
+        import fcntl
+    except ImportError:  # Windows: the file itself cannot be opened twice for writing there
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def alive(folder: Path) -> int | None:
+    """The process number of the keeper at work in this folder; None where nobody is."""
+    import fcntl
+
+    try:
+        with (folder / LOCK).open("r+") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                text = file.read().strip()
+                return int(text) if text.isdecimal() else 0
+            return None
+    except OSError:
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(keep(Path(sys.argv[1])))

@@ -1,0 +1,135 @@
+"""Datasets that are open: read once, kept in memory, with what a gallery asks of every picture laid out in columns."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from omma.answers.answer import Answer
+from omma.data.recast import kind_of, present
+from omma.data.sample import Dataset
+from omma.errors import OmmaError
+from omma.formats.format import describe, open_data
+from omma.studio.store import Store
+from omma.words import say
+
+KEPT = 2  # datasets in memory at once
+
+
+@dataclass
+class Opened:
+    """A dataset as the pages see it.
+
+    Args:
+        dataset: as its format read it.
+        lines: what was read, in words.
+        names: classes, those first that the dataset names itself.
+        has: (N, names) bool, which classes a picture shows.
+        place: id → place in the dataset.
+        stamp: changes when the folder on disk does.
+    """
+
+    dataset: Dataset
+    lines: list[str]
+    names: list[str]
+    has: np.ndarray
+    place: dict[str, int]
+    stamp: str
+    digest: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def kind(self) -> str | None:
+        return kind_of(self.dataset)
+
+
+def look(dataset: Dataset, stamp: str = "") -> Opened:
+    """Lay out the columns of a dataset."""
+    shows = [set(present(sample.truth)) if sample.truth is not None else set() for sample in dataset.samples]
+    counts = Counter(name for one in shows for name in one)
+    # Names of numbers are no classes: only what some picture shows can be filtered by.
+    names = [name for name in dataset.names if name in counts] + sorted(set(counts) - set(dataset.names))
+    has = np.zeros((len(dataset), len(names)), bool)
+    column = {name: i for i, name in enumerate(names)}
+    for row, one in enumerate(shows):
+        has[row, [column[name] for name in one]] = True
+    digest = dataset.digest() if dataset.pixels is not None else ""
+    place = {sample.id: i for i, sample in enumerate(dataset.samples)}
+    return Opened(dataset, describe(dataset), names, has, place, stamp, digest, {name: counts[name] for name in names})
+
+
+def phrase(truth: Answer | None) -> str:
+    """A label in a few letters, as the command line prints it."""
+    from omma.verbs._answering import Row
+
+    if truth is None:
+        return ""
+    return Row(path="", **truth.json()).lines()[0].strip("\t").replace("\t", " · ")
+
+
+class Shelf:
+    """The datasets of the projects that were looked at last.
+
+    Args:
+        store: knows where a project's data lies.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._open: OrderedDict[int, Opened] = OrderedDict()
+        self._locks: dict[int, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, project: int) -> Opened:
+        """The dataset of a project, read if it was not, or again where its folder has changed.
+
+        Raises:
+            OmmaError, DataError: it cannot be read; says what was found.
+        """
+        data = self.store.known(project)["data"]
+        with self._guard:
+            lock = self._locks.setdefault(project, threading.Lock())
+        with lock:
+            stamp = _stamp(data)
+            found = self._open.get(project)
+            if found is None or found.stamp != stamp:
+                found = look(open_data(data), stamp)
+            with self._guard:
+                self._open[project] = found
+                self._open.move_to_end(project)
+                while len(self._open) > KEPT:
+                    self._open.popitem(last=False)
+            return found
+
+    def forget(self, project: int) -> None:
+        """Read it again when it is asked for next: something was written."""
+        with self._guard:
+            self._open.pop(project, None)
+
+    def sample(self, project: int, place: Any) -> tuple[Opened, int]:
+        """The dataset and a place that exists in it.
+
+        Raises:
+            OmmaError: there is no such picture.
+        """
+        found = self.get(project)
+        if not 0 <= int(place) < len(found.dataset):
+            raise OmmaError(say("studio.no_picture"))
+        return found, int(place)
+
+
+def _stamp(data: str) -> str:
+    """When a folder and the folders right in it last changed: new and removed files show, without reading every name."""
+    path = Path(data.partition(":")[0] if not Path(data).exists() else data)
+    try:
+        inner = sorted(path.iterdir())[:500] if path.is_dir() else []
+        return repr(
+            [path.stat().st_mtime_ns, *[one.stat().st_mtime_ns for one in inner if one.is_dir() or one.suffix in (".csv", ".json")]]
+        )
+    except OSError:
+        return ""
