@@ -369,7 +369,7 @@ def test_an_answer_nobody_knows_draws_itself():
     pixels = np.zeros((2, 8, 8, 3), np.uint8)
     dataset = Dataset([Sample("a", row=0, truth=Clock(7)), Sample("b", row=1)], [], "tell_time", Path("clocks"), "own", pixels)
     found = look(dataset)
-    assert found.kind == "clock" and phrase(Clock(7)) == "7" and found.names == []
+    assert found.kind == "clock" and "7" in phrase(Clock(7)) and found.names == []
     assert (shown(dataset, 0, drawn=True)[..., 0] == 255).all() and not shown(dataset, 0).any() and not shown(dataset, 1, drawn=True).any()
 
 
@@ -391,8 +391,8 @@ def test_findings_and_the_clean_list(world, tmp_path):
     world.studio.store.job(number, "check", ["check", str(photos)], str(folder), None)
     about = world.get(f"/api/p/{number}/data")["check"]
     kinds = {row["kind"]: place for place, row in enumerate(about["findings"])}
-    assert about["state"] == "done" and "copies" in kinds and "unreadable" in kinds, kinds
-    groups = world.get(f"/api/p/{number}/places", finding=str(kinds["copies"]))
+    assert about["state"] == "done" and "exact" in kinds and "unreadable" in kinds, kinds
+    groups = world.get(f"/api/p/{number}/places", finding=str(kinds["exact"]))
     names = [row["id"] for row in world.get(f"/api/p/{number}/items", places=",".join(map(str, groups["places"])))]
     assert sorted(names) == ["green/000.png", "green/copy.png"] and groups["groups"] == [0, 0]
     assert len(world.get(f"/api/p/{number}/places", finding=str(kinds["unreadable"]))["places"]) == 1

@@ -40,6 +40,7 @@ from omma.run.advice import takes
 from omma.run.balance import class_weights
 from omma.run.drawing import drawing
 from omma.run.folder import Facts
+from omma.run.glimpse import Glimpses
 from omma.tasks.task import Batch, Task
 from omma.words import say
 
@@ -278,6 +279,9 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
     found = spots(task, views, whole, some)
     lie = None if found is None else list(found)  # headers are read once, however often is validated
 
+    glimpses = Glimpses(whole, some) if most is None else None
+    shown: list[np.ndarray] = []
+
     def validate(nets: dict[str, torch.nn.Module]) -> tuple[float, dict[str, float]]:
         once: dict[str, torch.nn.Module] = {who: Once(net) for who, net in nets.items()}
         pipeline = Pipeline(task, once, replace(views, tta="none"), {}).eval()
@@ -289,8 +293,11 @@ def validator(task: Task, batches: Batches, views: Views, split: str = "val", mo
                 answers += teller.hear(tensors)
                 loss += whole_loss(task, once, batch) * len(batch)
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
+        if glimpses is not None:
+            shown[:] = glimpses.of(answers)
         return (value if metric.better == "higher" else -value), {f"{split}_loss": loss / len(places), f"{split}_{first}": value}
 
+    validate.shown = shown  # type: ignore[attr-defined]
     return validate
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from pathlib import Path
@@ -49,10 +50,11 @@ class Jobs:
         (folder / keeper.WISH).write_text(json.dumps(wish, ensure_ascii=False), "utf-8")
         number = self.store.job(project, verb, words, str(folder), None if run is None else str(run))
         # A session of its own: Ctrl-C in the terminal of the studio stops the studio, not the training.
-        subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", "omma.studio.keeper", str(folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True, cwd=self.cwd,
         )  # fmt: skip
+        threading.Thread(target=child.wait, daemon=True).start()  # nobody else would take its leave
         return number
 
     def one(self, number: int) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from omma.data.recast import kind_of, present
 from omma.data.sample import Dataset
 from omma.errors import OmmaError
 from omma.formats.format import describe, open_data
+from omma.report.phrase import phrase as in_words
 from omma.studio.store import Store
 from omma.words import say
 
@@ -64,12 +65,8 @@ def look(dataset: Dataset, stamp: str = "") -> Opened:
 
 
 def phrase(truth: Answer | None) -> str:
-    """A label in a few letters, as the command line prints it."""
-    from omma.verbs._answering import Row
-
-    if truth is None:
-        return ""
-    return Row(path="", **truth.json()).lines()[0].strip("\t").replace("\t", " · ")
+    """A label in a few letters; "" where there is none."""
+    return "" if truth is None else in_words(truth)
 
 
 class Shelf:

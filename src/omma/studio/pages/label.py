@@ -144,7 +144,7 @@ def guess(ask: Ask) -> dict[str, Any]:
         opened, engine = ask.studio.models.get(run)
         spots = None if opened.views.fit == "own" else [opened.views.spot(*picture.shape[:2])]
         said = engine.answers(opened.views.frames(picture), {}, spots)[0]
-    from omma.report.pictures import phrase as told
+    from omma.report.phrase import phrase as told
 
     return {"text": told(said), "strokes": proposed(said, kind_of(ask, found))}
 

@@ -68,7 +68,7 @@ def about(ask: Ask) -> dict[str, Any]:
 def answer(ask: Ask) -> dict[str, Any]:
     """The answer to one picture: {"text", "json", "drawn": a data address}; every answer draws itself."""
     from omma.data.decode import decode, to_rgb8
-    from omma.report.pictures import phrase
+    from omma.report.phrase import phrase
 
     run = runs.one(ask.studio.runs, ask.path["run"])
     if not ask.body:
