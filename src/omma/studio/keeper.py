@@ -67,19 +67,25 @@ def _locked(file: Any) -> bool:
 
 def alive(folder: Path) -> int | None:
     """The process number of the keeper at work in this folder; None where nobody is."""
-    import fcntl
-
     try:
         with (folder / LOCK).open("r+") as file:
             try:
+                import fcntl
+
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except ImportError:  # Windows: whoever wrote no ending is at work
+                return None if (folder / DONE).exists() else _number(file)
             except OSError:
-                file.seek(0)
-                text = file.read().strip()
-                return int(text) if text.isdecimal() else 0
+                return _number(file)
             return None
     except OSError:
         return None
+
+
+def _number(file: Any) -> int:
+    file.seek(0)
+    text = file.read().strip()
+    return int(text) if text.isdecimal() else 0
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from omma.studio import keeper
 from omma.words import say
 
 EVENTS = "events.jsonl"
-_READ: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}  # run folder → (size and time of its events, what they say)
+_READ: dict[str, tuple[int, dict[str, Any]]] = {}  # run folder → (the byte up to which its events were read, what they say)
 
 
 def all_runs(folder: Path) -> list[dict[str, Any]]:
@@ -83,47 +83,51 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 def _events(path: Path) -> dict[str, Any]:
-    """What the event stream says of a run, read again only when it has grown."""
+    """What the event stream says of a run; of one that has grown only the new rows are read, for long runs have many."""
     try:
-        about = (path / EVENTS).stat()
+        size = (path / EVENTS).stat().st_size
     except OSError:
-        return dict(_none())
-    mark = (about.st_size, about.st_mtime_ns)
-    known = _READ.get(str(path))
-    if known is None or known[0] != mark:
-        _READ[str(path)] = known = (mark, _told(path))
-    return dict(known[1])
+        return _none()
+    place, found = _READ.get(str(path), (0, _none()))
+    if size < place:  # it was resumed from an earlier step
+        place, found = 0, _none()
+    if size > place:
+        rows, place = tail(path, place, size - place)
+        found = _told(rows, found)
+        _READ[str(path)] = (place, found)
+    return dict(found)
+
+
+def tail(path: Path, place: int, most: int) -> tuple[list[Any], int]:
+    """Whole rows of a run's events from a byte on, and the byte after them; a row torn by a kill, or half written, is left for later."""
+    with (path / EVENTS).open("rb") as file:
+        file.seek(place)
+        blob = file.read(most)
+    end = blob.rfind(b"\n") + 1
+    rows = []
+    for line in blob[:end].splitlines():
+        try:
+            rows.append(json.loads(line, parse_constant=lambda name: None))
+        except ValueError:
+            continue
+    return rows, place + end
 
 
 def _none() -> dict[str, Any]:
-    return {"score": None, "metric": None, "seconds": None, "step": 0, "finished": False, "scores": {}, "began": None}
+    return {"score": None, "metric": None, "seconds": None, "step": 0, "finished": False, "scores": {}}
 
 
 def events(path: Path) -> list[dict[str, Any]]:
-    """The event stream of a run so far; a row torn by a kill is left out. (`RunFolder.rows` says the same, but needs PyTorch.)"""
-    rows = []
-    try:
-        lines = (path / EVENTS).read_text("utf-8", errors="replace").splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            continue
-    return rows
+    """The event stream of a run so far. (`RunFolder.rows` says the same, but needs PyTorch.)"""
+    return tail(path, 0, -1)[0] if (path / EVENTS).is_file() else []
 
 
-def _told(path: Path) -> dict[str, Any]:
-    found = _none()
-    for row in events(path):
+def _told(rows: list[dict[str, Any]], before: dict[str, Any]) -> dict[str, Any]:
+    found = dict(before)
+    for row in rows:
         found["seconds"] = row.get("seconds", found["seconds"])
         found["step"] = max(found["step"], int(row.get("step", 0)))
-        if row.get("event") == "start":
-            found["planned"] = row.get("total")
         if row.get("event") == "bundle":
             found["finished"], found["scores"] = True, row.get("scores", {})
-            for metric, score in found["scores"].items():
-                found["metric"], found["score"] = metric, score
-                break
+            found["metric"], found["score"] = next(iter(found["scores"].items()), (None, None))
     return found

@@ -121,7 +121,7 @@ async def told(studio: Studio, path: Path, place: int) -> AsyncIterator[str]:
         if size < place:
             place = 0
             yield "event: again\ndata: {}\n\n"
-        rows, place = await asyncio.to_thread(_rows, path, place) if size > place else ([], place)
+        rows, place = await asyncio.to_thread(runs.tail, path, place, CHUNK) if size > place else ([], place)
         if rows:
             yield f"id: {place}\nevent: rows\ndata: {json.dumps(rows, ensure_ascii=True)}\n\n"
         now = "works" if await asyncio.to_thread(runs.at_work, path) else "still"
@@ -140,21 +140,6 @@ def _size(path: Path) -> int:
         return (path / runs.EVENTS).stat().st_size
     except OSError:
         return 0
-
-
-def _rows(path: Path, place: int) -> tuple[list[Any], int]:
-    """Whole lines from a byte on, and the byte after them."""
-    with (path / runs.EVENTS).open("rb") as file:
-        file.seek(place)
-        blob = file.read(CHUNK)
-    end = blob.rfind(b"\n") + 1
-    rows = []
-    for line in blob[:end].splitlines():
-        try:
-            rows.append(json.loads(line, parse_constant=lambda name: None))
-        except ValueError:
-            continue
-    return rows, place + end
 
 
 TABLE = (
