@@ -397,15 +397,11 @@ def test_findings_and_the_clean_list(world, tmp_path):
     assert sorted(names) == ["green/000.png", "green/copy.png"] and groups["groups"] == [0, 0]
     assert len(world.get(f"/api/p/{number}/places", finding=str(kinds["unreadable"]))["places"]) == 1
     assert world.client.get(f"/api/p/{number}/places", params={"finding": "99"}).status_code == 422
-    assert world.client.get(f"/api/p/{number}/places", params={"finding": "near"}).status_code == 200
+    assert world.client.get(f"/api/p/{number}/places", params={"finding": "-1"}).status_code == 422
     assert world.post(f"/api/p/{number}/clean", use=True)["clean"] == str(out / "clean.csv")
     assert "broken" not in (out / "clean.csv").read_text("utf-8-sig")
     assert {path: path.read_bytes() for path in photos.rglob("*.png")} == before
     assert world.post(f"/api/p/{number}/clean", use=False)["clean"] is None
-
-
-def test_pairs_become_groups():
-    assert sorted(map(sorted, data_page._joined([("a", "b"), ("c", "d"), ("b", "c"), ("x", "y")]))) == [["a", "b", "c", "d"], ["x", "y"]]
 
 
 # ── jobs and runs ───────────────────────────────────────────────────────────────────────────────────────

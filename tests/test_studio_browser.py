@@ -48,6 +48,10 @@ class Seen:
         self.page.wait_for_selector(ready)
         return self.page
 
+    def until(self, script):
+        """Wait for something to be true in the page. (Playwright's own way would need `unsafe-eval`, which the page forbids.)"""
+        _until(lambda: self.page.evaluate(script), 60)
+
     def shot(self, name):
         if SHOTS:
             self.page.wait_for_timeout(400)
@@ -114,11 +118,11 @@ def test_boxes_and_brush_drawn_with_the_mouse_land_in_coco(play, studio, tmp_pat
     drag(page, board, (1, 1), (9, 9))
     page.wait_for_selector(".things li:nth-child(3)")
     page.keyboard.press("Control+z")
-    page.wait_for_function("document.querySelectorAll('.things li').length === 2")
+    seen.until("document.querySelectorAll('.things li').length === 2")
     page.keyboard.press("Control+y")
-    page.wait_for_function("document.querySelectorAll('.things li').length === 3")
+    seen.until("document.querySelectorAll('.things li').length === 3")
     page.keyboard.press("Control+z")
-    page.wait_for_function("document.querySelectorAll('.things li').length === 2")
+    seen.until("document.querySelectorAll('.things li').length === 2")
     seen.shot("label-boxes")
     truth = open_data(studio.post(f"/api/p/{number}/labels/save", format="coco")["path"]).samples[0].truth
     assert np.abs(truth.boxes - [[10, 20, 50, 60], [70, 30, 110, 80]]).max() <= 1
@@ -189,7 +193,7 @@ def test_ten_thousand_pictures_scroll(play, studio, tmp_path):
     for step in range(1, 41):
         page.evaluate(f"window.scrollTo(0, {height * step / 40})")
         began = time.monotonic()
-        page.wait_for_function(
+        seen.until(
             """() => { const seen = [...document.querySelectorAll('.cell img')].filter(one => {
                  const box = one.getBoundingClientRect(); return box.bottom > 0 && box.top < innerHeight; });
                return seen.length > 3 && seen.every(one => one.complete && one.naturalWidth); }"""
@@ -228,17 +232,17 @@ def test_a_whole_story(play, studio, tmp_path, tongue):
     for name in ("red", "blue"):
         page.fill("#new-class", name)
         page.press("#new-class", "Enter")
-        page.wait_for_function(f"[...document.querySelectorAll('.class span')].some(one => one.textContent === '{name}')")
+        seen.until(f"[...document.querySelectorAll('.class span')].some(one => one.textContent === '{name}')")
     page.locator(".board").focus()
     for _ in range(40):
-        page.wait_for_function("document.querySelector('.name').textContent.length > 3")
+        seen.until("document.querySelector('.name').textContent.length > 3")
         name = page.inner_text(".label-facts .name")
         count = studio.get(f"/api/p/{number}/labels")["count"]
         if count == 20:
             break
         done = studio.get(f"/api/p/{number}/labels")
         page.keyboard.press("1" if done["classes"][0] == ("red" if "red-" in name else "blue") else "2")
-        page.wait_for_function(f"document.querySelector('.label-facts .name').textContent !== {name!r}")
+        seen.until(f"document.querySelector('.label-facts .name').textContent !== {name!r}")
         _until(lambda before=count: studio.get(f"/api/p/{number}/labels")["count"] > before)
         for _ in range(1 if random.random() < 0.5 else 0):
             page.keyboard.press("ArrowRight")

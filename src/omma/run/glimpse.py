@@ -13,7 +13,7 @@ from omma.data.sample import Dataset
 from omma.errors import DataError
 from omma.report.pictures import twice
 
-MANY, SIDE = 4, 256  # pictures, and pixels of one; small ones are shown as they are
+MANY, SIDE, GAP = 4, 192, 12  # pictures; pixels of one, and between two
 LIKELY = 0.3  # objects less probable than this would hide the picture: what is shown in the end is decided when it is over
 
 
@@ -32,14 +32,14 @@ class Glimpses:
         self._seen: dict[int, np.ndarray] = {}
 
     def of(self, answers: Sequence[Answer]) -> list[np.ndarray]:
-        """(H, W, 3) uint8 each; a picture that cannot be read any more is left out."""
+        """(H, W, 3) uint8 each, two pictures beside one another; one that cannot be read any more is left out."""
         shown = []
         for row in self._rows:
             truth = self._dataset.samples[self._places[row]].truth
             picture = self._picture(row)
             if truth is not None and picture is not None:
                 shown.append(twice(picture, truth, answers[row].settle({"threshold": LIKELY})))
-        return shown
+        return [_beside(shown[row : row + 2]) for row in range(0, len(shown), 2)]
 
     def _picture(self, row: int) -> np.ndarray | None:
         if row not in self._seen:
@@ -51,3 +51,11 @@ class Glimpses:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
             self._seen[row] = np.asarray(image.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR))
         return self._seen[row]
+
+
+def _beside(pictures: list[np.ndarray]) -> np.ndarray:
+    high = max(len(one) for one in pictures)
+    even = [
+        np.pad(one, ((0, high - len(one)), (0, GAP * (place > 0)), (0, 0)), constant_values=255) for place, one in enumerate(pictures[::-1])
+    ]
+    return np.concatenate(even[::-1], 1)

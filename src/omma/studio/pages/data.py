@@ -52,7 +52,7 @@ def checked(ask: Ask, found: Opened) -> dict[str, Any]:
         }
         for one in said["findings"]
     ]  # fmt: skip
-    return row | {"findings": findings, "clean": said["clean"], "near": len(said["near_pairs"]), "notes": said["notes"]}
+    return row | {"findings": findings, "clean": said["clean"], "notes": said["notes"]}
 
 
 def places(ask: Ask) -> dict[str, Any]:
@@ -81,9 +81,6 @@ def _of_finding(ask: Ask, found: Opened, text: str) -> tuple[list[int], list[int
     job = ask.studio.jobs.newest(ask.project, "check")
     said = result(job["folder"]) if job is not None else None
     rows = said["findings"] if said else []
-    if text == "near":
-        pairs = said["near_pairs"] if said else []
-        rows, text = [{"files": [], "groups": _joined([(a, b) for a, b, _ in pairs])}], "0"
     if not text.isdecimal() or int(text) >= len(rows):
         raise OmmaError(say("studio.no_finding"))
     row = rows[int(text)]
@@ -92,17 +89,6 @@ def _of_finding(ask: Ask, found: Opened, text: str) -> tuple[list[int], list[int
         pairs = [(found.place[name], number) for number, group in enumerate(groups) for name in group if name in found.place]
         return [place for place, _ in pairs], [number for _, number in pairs]
     return [found.place[name] for name in row["files"] if name in found.place], None
-
-
-def _joined(pairs: list[tuple[str, str]]) -> list[list[str]]:
-    """Pairs → groups of what hangs together, in the order met."""
-    group: dict[str, list[str]] = {}
-    for a, b in pairs:
-        one, other = group.setdefault(a, [a]), group.setdefault(b, [b])
-        if one is not other:
-            one += other
-            group |= dict.fromkeys(other, one)
-    return list({id(members): members for members in group.values()}.values())
 
 
 def items(ask: Ask) -> list[dict[str, Any]]:

@@ -94,13 +94,12 @@ function checks(side, about, { life, id, show }) {
       h("button", { type: "button", class: "main-button", onclick: begin(false), disabled: !about.count }, t("check_now")));
     return;
   }
-  const { findings, near, notes, clean } = about.check, faults = findings.filter((one) => one.severity === "fault").length;
+  const { findings, notes, clean } = about.check, faults = findings.filter((one) => one.severity === "fault").length;
   fill(side,
     h("div", { class: "title" }, h("h2", {}, t("check")), h("button", { type: "button", onclick: begin(false) }, t("check_again"))),
-    findings.length ? h("ul", { class: "findings" }, findings.map((one, place) => finding(one, place, show)),
-      near ? h("li", { class: "advice" }, h("span", {}, t("near_pairs", { count: near })), h("button", { type: "button", onclick: () => show("near") }, t("show_me"))) : null)
+    findings.length ? h("ul", { class: "findings" }, findings.map((one, place) => finding(one, place, show)))
       : h("p", { class: "good" }, t("all_well")),
-    faults && about.files ? (clean
+    about.files && (faults || about.clean) ? (clean || about.clean
       ? h("div", { class: about.clean ? "good" : "note" }, h("p", {}, about.clean ? t("clean_used") : t("clean_made")), notes.map((line) => h("p", { class: "quiet" }, line)),
         h("button", { type: "button", class: about.clean ? "" : "main-button", onclick: async (event) => {
           const now = await attempt(() => ask(`/api/p/${id}/clean`, { use: !about.clean }), event.target);

@@ -17,6 +17,9 @@ export async function results(body, context) {
     const inside = frame.contentDocument;
     if (!inside || !inside.body) return;
     const fit = () => { frame.style.height = `${inside.documentElement.scrollHeight + 4}px`; };
+    // Its own switches say what ours say already.
+    const switches = inside.querySelector("header .tools");
+    if (switches) switches.style.display = "none";
     fit();
     const sees = new ResizeObserver(fit);
     sees.observe(inside.body);

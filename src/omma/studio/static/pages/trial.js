@@ -48,7 +48,7 @@ export async function trial(body, context) {
         if (made) fill(map, h("img", { src: made.drawn, alt: t("why") }), made.lines.map((line) => h("p", { class: "quiet" }, line))); else fill(map);
       } }, t("why"));
       fill(box, several ? h("h2", {}, name) : null, h("p", { class: "says", id: several ? null : "says" }, found.text || "–"),
-        h("img", { src: found.drawn, alt: found.text, class: "drawn" }), shares(found.json), h("p", {}, explain), map,
+        h("div", { class: "said-of" }, h("img", { src: found.drawn, alt: found.text, class: "drawn" }), shares(found.json)), h("p", {}, explain), map,
         h("details", {}, h("summary", {}, t("raw")), h("pre", {}, JSON.stringify(found.json, null, 1))));
     } catch (error) { if (error.name !== "AbortError") fill(box, h("p", { class: "warn" }, error.message)); }
   }
