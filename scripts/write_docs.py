@@ -45,7 +45,9 @@ ROOMS = {  # what each folder is for; files say it themselves
     "report": "one self-contained page",
     "run": "a run from data to bundle",
     "runtimes": "who computes: eager, onnxruntime, OpenVINO — the fastest that agrees",
+    "pages": "what each page of the studio asks",
     "serving": "the verbs over HTTP",
+    "studio": "the verbs, with a mouse",
     "tasks": "what can be learned",
     "verbs": "what you can do: one file = one function = one command",
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import re
 import shutil
 import time
 from pathlib import Path
@@ -13,7 +15,10 @@ import pytest
 from PIL import Image
 
 import trained
+from omma import bundle as bundles
 from omma.formats.format import open_data
+from omma.report.run import write_report
+from omma.verbs.evaluate import evaluate
 from test_studio import TOKEN, Running
 
 sync = pytest.importorskip("playwright.sync_api")
@@ -210,6 +215,63 @@ def _memory() -> int:
     """Bytes this process, in which the studio is, holds."""
     text = Path("/proc/self/status").read_text()
     return int(next(line for line in text.splitlines() if line.startswith("VmRSS")).split()[1]) << 10
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """A studio with a finished run and its report, made without training for long."""
+    cwd = tmp_path_factory.mktemp("told")
+    photos = trained.write_photos(cwd / "photos", lies=True, names={"red": (200, 40, 40), "green": (40, 200, 40), "蓝色": (40, 40, 200)})
+    dataset = trained.parts(open_data(str(photos)))
+    run = cwd / "runs" / "photos-1"
+    trained.write_run(run, dataset, str(photos))
+    found = evaluate(str(run), str(photos), split="all")
+    write_report(run, bundles.open(run), found, dataset)
+    recipe = {"task": "classify", "model": "keras-same", "budget": "40 steps"}
+    (run / "recipe.json").write_text(json.dumps({"recipe": recipe, "facts": {"where": str(photos), "total": 40}}))
+    with (run / "events.jsonl").open("a") as file:
+        scores = {name: score.json() for name, score in found.scores.items()}
+        file.write("\n" + json.dumps({"event": "bundle", "step": 40, "scores": scores, "seconds": 31.5}) + "\n")
+    running = Running(tmp_path_factory.mktemp("home"), cwd)
+    running.id = running.post("/api/projects", data=str(photos))["id"]
+    running.photos = photos
+    yield running
+    running.close()
+
+
+PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", "iframe"),
+         ("try", "#picture"), ("out", "#export")]  # fmt: skip
+# What stands on a button, in a table or under a picture must not be cut; names of files may be.
+CUT = """() => [...document.querySelectorAll('button, .button, .main-button, h1, h2, th, nav a span, .cards b, .field > span, .state')]
+  .filter(one => one.offsetParent && !one.closest('.cell, .things, .class, .browse, .project') && one.scrollWidth > one.clientWidth + 1
+                 && getComputedStyle(one).display !== 'inline').map(one => one.outerHTML.slice(0, 120))"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("wide", [True, False], ids=["desk", "phone"])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_every_page_as_people_see_it(play, told, wide, theme, tongue):
+    """Nothing cut, nothing wider than the screen, no complaint, no request elsewhere; OMMA_SHOTS=FOLDER keeps the pictures."""
+    size = {"width": 1280, "height": 860} if wide else {"width": 390, "height": 844}
+    seen = Seen(play, told, viewport=size, has_touch=not wide)
+    page = seen.page
+    page.evaluate(f"localStorage.setItem('omma-lang', '{tongue}'); localStorage.setItem('omma-theme', '{theme}')")
+    page.reload()
+    back = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", back)[:3])) < 200) == (theme == "dark")
+    for name, ready in PAGES:
+        page = seen.go(f"{told.id}/{name}" if name else "", ready)
+        if name == "try":
+            page.set_input_files("#picture", str(told.photos / "red" / "000.png"))
+            page.wait_for_selector("#says")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"], name
+        assert not (cut := page.evaluate(CUT)), (name, cut)
+        text = page.inner_text("main")
+        assert bool(re.search(r"[\u4e00-\u9fff]{2}", text.replace("蓝色", ""))) == (tongue == "zh"), (name, text[:300])
+        seen.shot(f"{'desk' if wide else 'phone'}-{theme}-{tongue}-{(name or 'home').split('/')[0]}")
+    seen.close()
 
 
 @pytest.mark.slow
