@@ -541,7 +541,7 @@ def test_a_run_at_work_is_seen_by_its_lock(tmp_path):
 
 def test_every_word_of_the_pages_is_there_and_used():
     text = "\n".join(path.read_text("utf-8") for path in STATIC.rglob("*.js"))
-    said = set(re.findall(r'\bt\("(\w+)"', text)) | set(re.findall(r'"(first_picture|last_picture)"', text))
+    said = set(re.findall(r'\bt\("(\w+)"', text)) | set(re.findall(r'"(first_picture|last_picture|with_labels\w*)"', text))
     patterns = {re.sub(r"\$\{[^}]*\}", r"\\w+", one) for one in re.findall(r"\bt\(`([^`]*)`", text)}
     known = {key.removeprefix("page.") for key in room("en", "studio") if key.startswith("page.")}
     assert said <= known, f"no sentence: {sorted(said - known)}"

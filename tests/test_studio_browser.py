@@ -26,6 +26,8 @@ BROWSER = next((found for name in ("chromium", "chromium-browser", "google-chrom
 pytestmark = pytest.mark.skipif(BROWSER is None, reason="no chromium on this machine")
 # Where screenshots are kept, if somebody wants to look at them.
 SHOTS = os.environ.get("OMMA_SHOTS")
+# On a machine that is busy with other things everything takes so many times as long.
+PATIENCE = float(os.environ.get("OMMA_PATIENCE", "1"))
 XSS = [
     "<script>owned()<", "<img src=x onerror=owned()>", "\"><svg onload=owned()>", "'-owned()-'", "javascript:owned()", "{{owned()}}",
     "${owned()}", "<iframe srcdoc='<script>parent.owned()<'>", "\\u003cscript>owned()", "<b onmouseover=owned()>x", "`owned()`",
@@ -44,7 +46,7 @@ class Seen:
         self.page.on("console", lambda m: self.complaints.append(m.text) if m.type in ("error", "warning") else None)
         self.page.on("pageerror", lambda e: self.complaints.append(str(e)))
         self.page.on("request", lambda r: None if r.url.startswith((world.url, "blob:", "data:")) else self.outside.append(r.url))
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(60_000 * PATIENCE)
         self.page.goto(f"{world.url}/?token={TOKEN}")
         assert "token" not in self.page.url
 
@@ -206,7 +208,7 @@ def test_ten_thousand_pictures_scroll(play, studio, tmp_path):
         worst = max(worst, time.monotonic() - began)
         assert page.evaluate("document.querySelectorAll('.cell').length") < 400
     print(f"longest blank {worst * 1e3:.0f} ms, memory {before >> 20} -> {_memory() >> 20} MB")
-    assert worst < (0.5 if os.environ.get("OMMA_IDLE") else 5), f"{worst:.2f} s"
+    assert worst < (0.5 if os.environ.get("OMMA_IDLE") else 5 * PATIENCE), f"{worst:.2f} s"
     assert _memory() - before < 120 << 20
     seen.close()
 
@@ -324,7 +326,7 @@ def test_a_whole_story(play, studio, tmp_path, tongue):
     page.wait_for_selector("#says")
     page = seen.go(f"{number}/out/{second['name']}", "#export")
     page.click("#export")
-    page.wait_for_selector(".job .good, .job .warn", timeout=240_000)
+    page.wait_for_selector(".job .good, .job .warn", timeout=240_000 * PATIENCE)
     assert page.locator(".job .good").count(), page.inner_text(".job")
     seen.close()
 
@@ -345,7 +347,7 @@ def _train(seen, studio, number):
 
 
 def _until(look, seconds=120.0):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while not (found := look()):
         assert time.monotonic() < end, "it took too long"
         time.sleep(0.2)

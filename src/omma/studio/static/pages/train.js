@@ -41,7 +41,7 @@ function form(about, tasks, labels, { life, id }) {
   } },
     h("h2", {}, t("new_run")),
     h("p", { class: "quiet" }, about.clean ? t("learns_clean") : t("learns_all", { count: number(about.labelled) })),
-    labels.count ? h("label", { class: "tick" }, h("input", { type: "checkbox", checked: true, onchange: (event) => { wish.labels = event.target.checked; } }), t("with_labels", { count: labels.count })) : null,
+    labels.count ? h("label", { class: "tick" }, h("input", { type: "checkbox", checked: true, onchange: (event) => { wish.labels = event.target.checked; } }), t(about.clean ? "with_labels_clean" : "with_labels", { count: labels.count })) : null,
     h("label", { class: "field" }, h("span", {}, t("task")), select([["", t("task_auto")], ...tasks.tasks.map((row) => [row.name, row.name + (row.name === tasks.proposed ? ` (${t("proposed")})` : "")])], wish.task, (value) => { wish.task = value; say(); }, t("task")), taught),
     field(t("preset"), select([["fast", t("preset_fast")], ["balanced", t("preset_balanced")], ["best", t("preset_best")]], wish.preset, (value) => { wish.preset = value; }, t("preset"))),
     field(t("budget"), h("div", {}, select(budgets, wish.budget, (value) => { wish.budget = value; own.classList.toggle("hidden", value !== ""); if (value === "") own.focus(); }, t("budget")), own)),
