@@ -536,6 +536,106 @@ def test_a_run_at_work_is_seen_by_its_lock(tmp_path):
     assert not runs.at_work(tmp_path), "its number lives on, but it holds nothing"
 
 
+def test_it_ends_although_somebody_still_listens(tmp_path):
+    running = Running(tmp_path / "home", tmp_path)
+    (tmp_path / "runs" / "a").mkdir(parents=True)
+    (tmp_path / "runs" / "a" / "events.jsonl").write_text('{"event": "start", "step": 0}\n')
+    heard = threading.Event()
+
+    def listen():
+        with httpx.stream("GET", f"{running.url}/api/runs/a/stream", headers={"authorization": f"Bearer {TOKEN}"}, timeout=30) as reply:
+            for _ in reply.iter_lines():
+                heard.set()
+
+    reader = threading.Thread(target=listen)
+    reader.start()
+    assert heard.wait(20)
+    began = time.monotonic()
+    running.close()
+    reader.join(10)
+    assert not reader.is_alive() and time.monotonic() - began < 9
+
+
+# ── models: try and out ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture(scope="module")
+def model(world):
+    """A run with a model that was trained for a second."""
+    from omma.formats.format import open_data
+
+    photos = trained.write_photos(world.studio.cwd / "colours", 6)
+    run = world.studio.runs / "colours-1"
+    trained.write_run(run, trained.parts(open_data(str(photos))), str(photos))
+    (run / "recipe.json").write_text(json.dumps({"recipe": {"task": "classify"}, "facts": {"where": str(photos)}}))
+    return run, photos
+
+
+def test_an_answer_is_that_of_predict_drawn_on_the_picture(world, model):
+    from omma.verbs.predict import predict
+
+    run, photos = model
+    picture = photos / "green" / "003.png"
+    reply = world.client.post("/api/runs/colours-1/answer", params={"name": "x.png"}, content=picture.read_bytes())
+    assert reply.status_code == 200, reply.text
+    found, (row,) = reply.json(), list(predict(run, picture))
+    assert found["json"]["label"] == row["label"] == "green"
+    assert found["json"]["probabilities"] == pytest.approx(row["probabilities"], abs=1e-5)
+    assert found["drawn"].startswith("data:image/") and "green" in found["text"]
+    about = world.get("/api/runs/colours-1/about")
+    assert about["asks"] == "picture" and about["threshold"] == 0.4
+    unsure = world.client.post("/api/runs/colours-1/answer", params={"threshold": "1"}, content=picture.read_bytes()).json()
+    assert unsure["json"]["unsure"] is True
+
+
+def test_why_is_explained_and_proven(world, model):
+    picture = (model[1] / "green" / "003.png").read_bytes()
+    reply = world.client.post("/api/runs/colours-1/why", params={"name": "../../x.png"}, content=picture)
+    assert reply.status_code == 200, reply.text
+    assert reply.json()["drawn"].startswith("data:image/") and len(reply.json()["lines"]) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"no picture", b"\x89PNG\r\n\x1a\n broken"])
+def test_what_cannot_be_read_is_one_line(world, model, body):
+    for what in ("answer", "why"):
+        reply = world.client.post(f"/api/runs/colours-1/{what}", content=body)
+        assert reply.status_code == 422 and "\n" not in reply.json()["error"]
+    assert world.client.post("/api/runs/colours-1/draw", json={"seed": 1}).status_code == 422, "it draws no pictures"
+
+
+def test_a_task_that_a_test_defines_needs_no_page(world, model, monkeypatch):
+    """What answers is asked for frames and answers; what it says is drawn by itself and told in its own words."""
+    views = SimpleNamespace(fit="squash", frames=lambda picture: picture[None], spot=lambda *size: None)
+    opened = SimpleNamespace(task=SimpleNamespace(asks="picture"), views=views)
+    engine = SimpleNamespace(answers=lambda frames, point, spots: [Clock(len(frames))], close=lambda: None)
+    monkeypatch.setattr(world.studio.models, "get", lambda run: (opened, engine))
+    found = world.client.post("/api/runs/colours-1/answer", content=(model[1] / "green" / "003.png").read_bytes()).json()
+    assert found["json"] == {"hour": 1} and found["drawn"].startswith("data:image/png")
+
+
+def test_taking_a_model_elsewhere_is_what_one_would_type(world, model, monkeypatch):
+    begun = []
+    monkeypatch.setattr(world.studio.jobs, "begin", lambda project, words, run=None, as_json=True: begun.append((words, as_json)) or 7)
+    base = f"/api/p/{world.id}/out/colours-1"
+    world.post(f"{base}/export", to="onnx")
+    world.post(f"{base}/compress", drop=1)
+    (export, told), (compress, _) = begun
+    run = str(Path("runs") / "colours-1")
+    assert export[:5] == ["export", run, "--to", "onnx", "--out"] and export[-2:] == ["--data", str(model[1])] and not told
+    assert compress[:4] == ["compress", run, "--max-drop", "1.0"] and compress[-2:] == ["--data", str(model[1])]
+    assert world.client.post(f"{base}/export", json={"to": "nothing"}).status_code == 422
+    assert world.client.post(f"{base}/compress", json={"drop": "much"}).status_code == 422
+    assert world.get(base)["serve"].startswith(f"omma serve {run}")
+
+
+def test_the_report_may_stand_in_our_frame_and_nothing_else(world, model):
+    path = model[0] / "report.html"
+    path.write_text("<!doctype html><p>a report</p>")
+    reply = world.client.get("/api/runs/colours-1/report")
+    assert reply.headers["x-frame-options"] == "SAMEORIGIN" and "a report" in reply.text
+    assert world.client.get("/").headers["x-frame-options"] == "DENY"
+
+
 # ── words ───────────────────────────────────────────────────────────────────────────────────────────────
 
 

@@ -63,6 +63,21 @@ class Ask:
         value = self.json().get(key, otherwise)
         return value.strip() if isinstance(value, str) else otherwise
 
+    @staticmethod
+    def number(value: Any, low: float, high: float) -> float:
+        """A number within its range.
+
+        Raises:
+            OmmaError: it is none.
+        """
+        try:
+            found = float(value)
+        except (TypeError, ValueError):
+            found = math.nan
+        if not low <= found <= high:
+            raise OmmaError(say("studio.not_understood"))
+        return found
+
 
 Work = Callable[[Ask], Any]
 

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from omma import catalog
-from omma.errors import OmmaError
 from omma.studio import runs
 from omma.studio.ask import Ask
 from omma.studio.jobs import printed
-from omma.words import say
 
 VERBS = ("export", "compress")
 
@@ -52,10 +50,8 @@ def export(ask: Ask) -> dict[str, Any]:
 def compress(ask: Ask) -> dict[str, Any]:
     """`omma compress`: a smaller, faster copy that loses no more than a person allows."""
     run = runs.one(ask.studio.runs, ask.path["run"])
-    drop = ask.json().get("drop", 0.5)
-    if not isinstance(drop, int | float):
-        raise OmmaError(say("studio.not_understood"))
-    words = ["compress", _plain(ask, run), "--max-drop", str(float(drop)), "--budget", ask.text("budget") or "2min"]
+    drop = ask.number(ask.json().get("drop", 0.5), 0, 100)
+    words = ["compress", _plain(ask, run), "--max-drop", str(drop), "--budget", ask.text("budget") or "2min"]
     return {"job": ask.studio.jobs.begin(ask.project, [*words, *_data(ask, run)], run, as_json=False)}
 
 

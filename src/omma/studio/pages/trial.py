@@ -90,7 +90,7 @@ def answer(ask: Ask) -> dict[str, Any]:
 def _told(opened: Any, engine: Any, picture: Any, query: dict[str, str]) -> Any:
     frames = opened.views.frames(picture)
     spots = None if opened.views.fit == "own" else [opened.views.spot(*picture.shape[:2])]
-    point = {"threshold": float(query["threshold"])} if "threshold" in query else {}
+    point = {"threshold": Ask.number(query["threshold"], 0, 1)} if "threshold" in query else {}
     return engine.answers(frames, point, spots)[0]
 
 
@@ -121,7 +121,7 @@ def drawn(ask: Ask) -> dict[str, Any]:
         opened, engine = ask.studio.models.get(run)
         if opened.task.asks != "seed":
             raise OmmaError(say("studio.asks_pictures"), run.name)
-        seeds = opened.seeds(max(0, int(ask.json().get("seed") or 0)), DRAWN, ask.text("class") or None)
+        seeds = opened.seeds(int(ask.number(ask.json().get("seed") or 0, 0, 2**53)), DRAWN, ask.text("class") or None)
         made = draw(engine.run, opened.task, seeds)
     return {"pictures": [data(one.draw(np.zeros((1, 1, 3), np.uint8))) for one in made]}
 

@@ -10,7 +10,7 @@ export async function train(body, { life, id, rest }) {
   if (life.over) return;
   const one = h("div"), all = h("div");
   fill(body, h("div", { class: "title" }, h("h1", {}, t("nav_train"))),
-    h("div", { class: "two uneven" }, form(about, tasks, labels, { life, id }), h("div", {}, one, all)));
+    h("div", { class: rest[0] ? "two uneven with-run" : "two uneven" }, form(about, tasks, labels, { life, id }), h("div", {}, one, all)));
   if (rest[0]) watch(one, rest[0], { life, id, refresh });
   async function refresh() {
     const found = await attempt(() => life.ask(`/api/p/${id}/runs`));
