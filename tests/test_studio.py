@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -584,8 +585,12 @@ def test_an_answer_is_that_of_predict_drawn_on_the_picture(world, model):
     assert found["drawn"].startswith("data:image/") and "green" in found["text"]
     about = world.get("/api/runs/colours-1/about")
     assert about["asks"] == "picture" and about["threshold"] == 0.4
-    unsure = world.client.post("/api/runs/colours-1/answer", params={"threshold": "1"}, content=picture.read_bytes()).json()
-    assert unsure["json"]["unsure"] is True
+    store = io.BytesIO()
+    Image.new("RGB", (12, 10), (105, 100, 100)).save(store, "PNG")
+    for level, unsure in (("1", True), ("0", None)):
+        reply = world.client.post("/api/runs/colours-1/answer", params={"threshold": level}, content=store.getvalue())
+        assert reply.json()["json"].get("unsure") is unsure
+    assert world.client.post("/api/runs/colours-1/answer", params={"threshold": "much"}, content=store.getvalue()).status_code == 422
 
 
 def test_why_is_explained_and_proven(world, model):

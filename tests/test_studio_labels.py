@@ -61,6 +61,9 @@ def test_tags_become_a_table_that_trains(world):
     where = page.for_training(SimpleNamespace(studio=world.studio, project=world.id))
     dataset = open_data(where)
     assert dataset.task == "classify" and len(dataset) == 3 and all(sample.path.is_file() for sample in dataset.samples)
+    assert page.for_training(SimpleNamespace(studio=world.studio, project=world.id)) == where, "the same labels are written once"
+    stroke(world, 3, do="tag", names=["dog"])
+    assert page.for_training(SimpleNamespace(studio=world.studio, project=world.id)) != where
 
 
 def test_several_tags_and_none_of_them(world):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import uuid
 from collections import Counter
 from dataclasses import replace
@@ -302,10 +304,18 @@ def save(ask: Ask) -> dict[str, Any]:
 
 
 def for_training(ask: Ask) -> str:
-    """What `omma train` is given: labels of now, written down in a folder of the studio."""
+    """What `omma train` is given: labels of now, written down in a folder of the studio; the same labels lie in the same folder."""
     found = ask.studio.shelf.get(ask.project)
-    folder = ask.studio.home / "labels" / f"{ask.project}-{uuid.uuid4().hex[:8]}"
-    return str(write(ask, labels.FORMATS[kind_of(ask, found)], folder)[0])
+    kind, rows = kind_of(ask, found), ask.studio.store.strokes(ask.project)
+    said = repr((kind, found.stamp, found.dataset.stamp(), [(row["id"], row["live"]) for row in rows]))
+    folder = ask.studio.home / "labels" / f"{ask.project}-{hashlib.sha256(said.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+    known = folder.with_suffix(".path")  # written last: what is half written is written again
+    if known.is_file():
+        return known.read_text("utf-8", "surrogateescape")
+    shutil.rmtree(folder, ignore_errors=True)
+    path = str(write(ask, labels.FORMATS[kind], folder)[0])
+    known.write_text(path, "utf-8", "surrogateescape")
+    return path
 
 
 TABLE = (
