@@ -35,7 +35,7 @@ export async function results(body, context) {
     change.observe(root, { attributes: true });
     context.life.ends.push(() => change.disconnect());
   });
-  body.append(cards.length ? h("div", { class: "cards" }, cards) : "",
+  body.append(cards.length ? h("div", { class: "cards scores-of" }, cards) : "",
     h("p", { class: "quiet" }, [here.task, here.model, clock(here.seconds), here.data].filter(Boolean).join(" · ")),
     h("p", { class: "buttons" }, h("a", { class: "main-button", href: `#/${id}/try/${safe}` }, t("go_try")), h("a", { class: "button", href: `#/${id}/out/${safe}` }, t("go_out"))),
     frame);
