@@ -302,6 +302,8 @@ def test_what_the_dataset_is(world):
     assert about["count"] == 18 and about["labelled"] == 18 and about["task"] == "classify" and about["kind"] == "label"
     assert {row["name"]: row["count"] for row in about["classes"]} == dict.fromkeys(trained.COLOURS, 6)
     assert about["check"]["state"] == "none"
+    there = world.client.get(f"/api/p/{world.id}/data", headers={"x-omma-language": "zh"}).json()
+    assert "18 pictures" in about["lines"][0] and "张" in there["lines"][0], "in the language of whoever reads"
 
 
 def test_filters(world):

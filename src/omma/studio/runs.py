@@ -10,7 +10,7 @@ from typing import Any
 
 from omma.errors import OmmaError
 from omma.studio import keeper
-from omma.words import say
+from omma.words import metric, say
 
 EVENTS = "events.jsonl"
 _READ: dict[str, tuple[int, dict[str, Any]]] = {}  # run folder → (the byte up to which its events were read, what they say)
@@ -57,6 +57,7 @@ def summary(path: Path) -> dict[str, Any]:
     """
     found = _settings(path) | _events(path)
     found["bundle"], found["report"] = (path / "bundle" / "bundle.json").is_file(), (path / "report.html").is_file()
+    found["named"] = {name: metric(name) for name in found["scores"]}
     found["state"] = "works" if at_work(path) else "done" if found["finished"] else "stopped"
     return {"name": path.name, **found}
 

@@ -17,7 +17,7 @@ from omma.errors import OmmaError
 from omma.formats.format import describe, open_data
 from omma.report.phrase import phrase as in_words
 from omma.studio.store import Store
-from omma.words import say
+from omma.words import language, say
 
 KEPT = 2  # datasets in memory at once
 
@@ -28,21 +28,26 @@ class Opened:
 
     Args:
         dataset: as its format read it.
-        lines: what was read, in words.
         names: classes, those first that the dataset names itself.
         has: (N, names) bool, which classes a picture shows.
         place: id → place in the dataset.
         stamp: changes when the folder on disk does.
+        tongue: the language in which the notes about reading it were made.
     """
 
     dataset: Dataset
-    lines: list[str]
     names: list[str]
     has: np.ndarray
     place: dict[str, int]
     stamp: str
     digest: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    tongue: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """What was read, in words."""
+        return describe(self.dataset)
 
     @property
     def kind(self) -> str | None:
@@ -61,7 +66,7 @@ def look(dataset: Dataset, stamp: str = "") -> Opened:
         has[row, [column[name] for name in one]] = True
     digest = dataset.digest() if dataset.pixels is not None else ""
     place = {sample.id: i for i, sample in enumerate(dataset.samples)}
-    return Opened(dataset, describe(dataset), names, has, place, stamp, digest, {name: counts[name] for name in names})
+    return Opened(dataset, names, has, place, stamp, digest, {name: counts[name] for name in names}, language())
 
 
 def phrase(truth: Answer | None) -> str:
@@ -94,7 +99,9 @@ class Shelf:
         with lock:
             stamp = _stamp(data)
             found = self._open.get(project)
-            if found is None or found.stamp != stamp:
+            # Notes are sentences made while reading: a reader of the other language has it read again.
+            foreign = found is not None and bool(found.dataset.notes) and found.tongue != language()
+            if found is None or found.stamp != stamp or foreign:
                 found = look(open_data(data), stamp)
             with self._guard:
                 self._open[project] = found

@@ -11,6 +11,6 @@ export async function chooser(body, { life, id, page, rest }, needs = "bundle") 
   }
   const wanted = rest[0] && rows.find((row) => row.name === rest[0]);
   const here = wanted || rows.find((row) => row.mine) || rows[0];
-  const control = select(rows.map((row) => [row.name, row.name + (row.score ? ` · ${row.metric} ${row.score.value.toFixed(3)}` : "")]), here.name, (name) => go(`#/${id}/${page}/${encodeURIComponent(name)}`), t("run"));
+  const control = select(rows.map((row) => [row.name, row.name + (row.score ? ` · ${row.named?.[row.metric] || row.metric} ${row.score.value.toFixed(3)}` : "")]), here.name, (name) => go(`#/${id}/${page}/${encodeURIComponent(name)}`), t("run"));
   return { rows, here, control };
 }

@@ -144,12 +144,12 @@ function compare(parent, found, { id, here }) {
   const chosen = scored.find((row) => row.mine)?.metric || metrics[0];
   const points = scored.filter((row) => row.metric === chosen).map((row) => ({ name: row.name, x: row.seconds / 60, y: row.score.value, low: row.score.low, high: row.score.high, on: row.name === here }));
   fill(parent, waiting, h("section", {}, h("h2", {}, t("runs")),
-    points.length ? dots(points, t("minutes"), chosen, (point) => go(`#/${id}/train/${encodeURIComponent(point.name)}`)) : null,
+    points.length ? dots(points, t("minutes"), scored.find((row) => row.metric === chosen)?.named?.[chosen] || chosen, (point) => go(`#/${id}/train/${encodeURIComponent(point.name)}`)) : null,
     h("div", { class: "wide" }, h("table", { class: "runs" },
       h("thead", {}, h("tr", {}, [t("run"), t("score"), t("task"), t("model"), t("budget"), t("time"), ""].map((text) => h("th", {}, text)))),
       h("tbody", {}, rows.map((row) => h("tr", { class: row.name === here ? "here" : "" },
         h("td", {}, h("a", { href: `#/${id}/train/${encodeURIComponent(row.name)}` }, row.name), row.mine ? null : h("small", {}, row.data || "")),
-        h("td", {}, row.score ? [h("strong", {}, score(row.score.value)), h("small", {}, `${row.metric} [${score(row.score.low)}, ${score(row.score.high)}]`)] : "–"),
+        h("td", {}, row.score ? [h("strong", {}, score(row.score.value)), h("small", {}, `${row.named?.[row.metric] || row.metric} [${score(row.score.low)}, ${score(row.score.high)}]`)] : "–"),
         h("td", {}, row.task || "–"), h("td", {}, row.model || "–"), h("td", {}, row.budget || "–"), h("td", {}, clock(row.seconds)),
         h("td", {}, h("span", { class: `state ${row.state}` }, t(`state_${row.state}`))))))))));
 }
