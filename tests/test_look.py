@@ -482,7 +482,7 @@ def real(made, place: int, kind: str, at: list[int]) -> float:
     if kind == "bias":
         return float(step.terms["bias"].detach()[at[0]])
     if kind in ("tap", "slope"):
-        weight = step.terms["weight"] if kind == "tap" else made.inside.slopes[0].kernels[place]
+        weight = (step.terms["weight"] if kind == "tap" else made.inside.slopes[0].kernels[place]).detach()
         out, channel, tap = at
         each = weight.shape[1]
         return float(

@@ -221,6 +221,7 @@ def _chance(rows: dict[str, dict[str, torch.Tensor]], like: torch.Tensor) -> tor
                 part = torch.zeros_like(part)
             parts.append(part.flatten())
     found = torch.cat(parts)
+    found = found - like * (found @ like) / (like @ like).clamp_min(1e-20)  # square to it
     return found * like.norm() / found.norm().clamp_min(1e-20)
 
 
