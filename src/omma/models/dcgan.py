@@ -139,7 +139,7 @@ def begun(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1, 0.02)
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 64, kinds: int = 0) -> Dcgan:
+def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 32, kinds: int = 0) -> Dcgan:
     """`dcgan`, `wgan-gp` or `sngan`; `width` as in `Dcgan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:

@@ -148,7 +148,7 @@ def begun(conv: nn.Conv2d, share: float = 1.0) -> nn.Conv2d:
     return conv
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 64, kinds: int = 0) -> R3gan:
+def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 32, kinds: int = 0) -> R3gan:
     """`r3gan`; `width` and `depth` as in `R3gan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:
