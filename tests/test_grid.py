@@ -568,7 +568,7 @@ def show(world: World) -> None:
 
 CELLS = {
     "check": check, "convert": convert, "train": train, "resume": resume, "evaluate": evaluate, "predict": predict, "explain": explain,
-    "compress": compress, "export": export, "serve": serve, "show": show,
+    "look": look, "compress": compress, "export": export, "serve": serve, "show": show,
 }  # fmt: skip
 
 
