@@ -55,7 +55,7 @@ function form(about, tasks, labels, { life, id }) {
 // One run as it learns: server-sent events, so that a closed tab costs nothing and a new one sees everything.
 function watch(parent, name, { life, id, refresh }) {
   const rows = [], safe = encodeURIComponent(name);
-  const head = h("div", { class: "title" }), bar = h("progress", { max: 1, value: 0 }), left = h("p", { class: "quiet", role: "status" }), drawn = h("div", { class: "pair" }), sample = h("div"), said = h("details", { class: "log" }), error = h("div");
+  const head = h("div", { class: "title" }), bar = h("progress", { max: 1, value: 0 }), left = h("p", { class: "quiet", role: "status" }), drawn = h("div", { class: "pair" }), sample = h("div"), said = h("details", { class: "log", hidden: true }), error = h("div");
   fill(parent, h("section", { class: "run" }, head, error, bar, left, drawn, sample, said));
   let state = "waits", job = null, seen = 0, shownAt = -1, ticking = false;
   const since = performance.now();
@@ -79,6 +79,7 @@ function watch(parent, name, { life, id, refresh }) {
         const open = said.open;
         fill(said, h("summary", {}, t("said")), h("pre", {}, told.log.filter((line) => !line.startsWith("{")).join("\n")));
         said.open = open;
+        said.hidden = false;
         if (!rows.length && state !== "failed") left.textContent = told.log.at(-1);
       }
     }
