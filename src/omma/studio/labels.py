@@ -25,6 +25,7 @@ TOOLS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 FORMATS = {"label": "csv", "labels": "csv", "boxes": "coco", "instances": "coco", "mask": "masks"}
 GROUND = "background"
+PIXELS = (Instances.kind, Mask.kind)
 POINTS, WIDEST = 20_000, 2000  # of one stroke; pixels of a brush
 
 
@@ -67,7 +68,7 @@ def begin(kind: str, truth: Answer | None, names: Sequence[str], width: int, hei
         sheet.tags = [truth.label]
     elif isinstance(truth, Labels) and kind == "labels":
         sheet.tags = list(truth.labels)
-    elif isinstance(truth, Instances) and kind == "instances":
+    elif isinstance(truth, Instances) and kind == Instances.kind:
         for i, label in enumerate(truth.labels):
             sheet.things.append(Thing(f"t{i}", label, None, _rle.decode(truth.counts[i], height, width).astype(bool)))
     elif isinstance(truth, Boxes) and kind == "boxes" and truth.kind == "boxes":
@@ -221,9 +222,9 @@ def sound(body: Any, kind: str) -> dict[str, Any]:
             return {"do": do, "names": names[:1] if kind == "label" else list(dict.fromkeys(names))}
         if do == "add" and "box" in body and kind == "boxes":
             return {"do": do, "label": _name(body["label"]), "box": _numbers(body["box"], 4)}
-        if do == "add" and "points" in body and kind in ("instances", "mask"):
+        if do == "add" and "points" in body and kind in PIXELS:
             return {"do": do, "label": _name(body["label"]), "points": _points(body["points"], 3)}
-        if do == "brush" and kind in ("instances", "mask"):
+        if do == "brush" and kind in PIXELS:
             width = _numbers([body["width"]], 1)[0]
             if not 0 < width <= WIDEST:
                 raise ValueError

@@ -13,6 +13,7 @@ from typing import Any
 
 from omma import catalog
 from omma.answers.answer import Answer
+from omma.answers.instances import Instances
 from omma.data.recast import TASK
 from omma.data.sample import Dataset
 from omma.errors import DataError, OmmaError
@@ -160,7 +161,7 @@ def proposed(said: Answer, kind: str) -> list[dict[str, Any]]:
         return [{"do": "tag", "names": [one["label"] for one in row["labels"]]}]
     if kind == "boxes":
         return [{"do": "add", "label": one["label"], "box": one["box"]} for one in row.get("boxes", [])]
-    if kind == "instances" and "boxes" in row:
+    if kind == Instances.kind and "boxes" in row:
         from omma.answers import _rle
 
         found = []
