@@ -181,6 +181,7 @@ for number in range(int(sys.argv[2]), 200):
 """
 
 
+@pytest.mark.slow
 def test_a_killed_server_has_lost_no_stroke(tmp_path):
     """kill -9 at four moments; whatever was said to be kept is there, once, and in order."""
     told: list[int] = []
