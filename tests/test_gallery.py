@@ -32,7 +32,7 @@ def test_what_is_listed_exists():
         if one.ours:
             mine = {name for name in one.names if "/" not in name}
             assert mine <= set(catalog.names("models")), one.key
-        assert one.source.startswith("https://") and 1990 < one.year < 2027 and len(one.input) == 3 and one.input[1] == one.input[2]
+        assert one.source.startswith("https://") and 1950 < one.year < 2027 and len(one.input) == 3 and one.input[1] == one.input[2]
         assert set(one.tasks) <= set(catalog.names("tasks")) and one.tasks
 
 
