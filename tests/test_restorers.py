@@ -316,11 +316,12 @@ def test_paths_that_fade_are_not_taken_for_none():
     assert reach(deep) == 300, "then wider pictures are asked"
 
 
-@pytest.mark.parametrize("name", ["edsr", "srresnet", "vdsr"])
-def test_a_large_network_is_asked_in_seconds(name):
-    net = build(name, channels=3, size=32, outputs=1, scale=4)
+# Of EDSR: the stem, two convolutions in each of 16 blocks, the one that closes them, the head; of VDSR 20 in a row.
+@pytest.mark.parametrize(("name", "far"), [("edsr", 35), ("vdsr", 20)])
+def test_a_large_network_is_asked_in_seconds(name, far):
+    net = build(name, channels=3, size=32, outputs=1)
     began = time.process_time()
-    assert reach(net) in range(15, 60)
+    assert reach(net) == far
     assert time.process_time() - began < 15
 
 
