@@ -114,7 +114,10 @@ def _looked(
         _Faint: on a narrow picture slopes are so small that others may have vanished.
     """
     shape = (1, channels, width, length) if turned else (1, channels, length, width)
-    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(kind).requires_grad_(True)
+    pictures = torch.rand(shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64).to(kind)
+    if width < PERIOD:  # bright: where grey is taken for zero all stays positive, and the few paths there are are not cut off
+        pictures = 0.6 + 0.4 * pictures
+    pictures.requires_grad_(True)
     said = net(pictures)
     said = said.transpose(2, 3) if turned else said
     if said.shape[2] % length or said.shape[2] // length * width != said.shape[3]:
