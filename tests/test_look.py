@@ -26,6 +26,7 @@ from omma.inside.page.sheet import sheet
 from omma.inside.subject import drawn_scene
 from omma.models.making import build
 from omma.tasks.classify import Classify
+from omma.tasks.segment import Segment
 from omma.verbs.look import look
 from omma.words import LANGUAGES
 
@@ -261,7 +262,13 @@ def test_other_answers(task, tmp_path, picture):
 
 
 def test_of_a_picture_in_windows_one_is_looked_at(tmp_path):
-    bundle_of("classify", fit="windows", size=64).save(tmp_path / "m")
+    torch.manual_seed(0)
+    task = Segment(["road", "sky"])
+    net = build("unet-small", channels=3, size=64, outputs=task.outputs).eval()
+    card = {"model": "unet-small", "model_settings": {}, "recipe": {}, "scores": {}, "data": {}}
+    Bundle(task, {"net": net}, Views(64, 3, "windows", (0.5,) * 3, (0.25,) * 3), {"temperature": 1.0, "threshold": 0.5}, card).save(
+        tmp_path / "m"
+    )
     (large,) = folder_of(tmp_path / "p", 1, (64, 130))
     made, read = written(tmp_path / "m", tmp_path, str(large))
     assert "3 windows" in made.notes[0] and read.data["picture"]["of"] == [64, 64] and made.inside.before.part[0] == 64

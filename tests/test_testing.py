@@ -86,7 +86,7 @@ def test_every_task_keeps_the_contract(task):
 
 @pytest.mark.parametrize("model", SMALL)
 def test_every_model_keeps_its_promises(model):
-    check_model(model, size=64 if model.startswith("anchor-free") else 32)
+    check_model(model, size=64 if model.startswith(("anchor-free", "yolo")) else 32)
 
 
 @pytest.fixture

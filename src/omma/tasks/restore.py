@@ -38,7 +38,7 @@ class Restore(Task):
         "scale": (0, "how many times larger the answer is; 0 = as the pairs, or `degrade`, have it"),
         "loss": ("l2", "l2 (what PSNR measures), l1 or charbonnier"),
         "learn": ("clean", "clean: from good pictures; noisy: from noisy ones alone, each pixel from its neighbours"),
-        "perceptual": (0.0, "weight of what an encoder sees otherwise in the answer than in the truth (try 0.1): truer textures"),
+        "perceptual": (0.0, "weight of what an encoder sees otherwise in answer and truth (try 0.1, with one that has learned to see)"),
         "encoder": ("random", "by which `perceptual` sees: random, a run or bundle, or timm/NAME:FILE, torchvision/NAME:FILE"),
         "adversarial": (0.0, "weight of a critic that tells made pictures from true ones (try 0.005): sharper, and further from the truth"),
         "features": ("", "network by which answers are also measured, named like `encoder`; NAME:FILE+FILE: with the weights of LPIPS"),
