@@ -118,19 +118,19 @@ def _plain(card: dict[str, Any], path: Path) -> None:
     ):
         raise BundleError(say("bundle.bad_names"), path)
     for name, value in card.get("operating_point", {}).items():
-        values = value if isinstance(value, list) else [value]
-        if len(values) > MAX_SETTING or not all(type(v) in (int, float) and abs(v) < 1e9 for v in values):
+        held = value if isinstance(value, list) else [value]
+        if len(held) > MAX_SETTING or not all(type(v) in (int, float) and abs(v) < 1e9 for v in held):
             raise BundleError(say("bundle.absurd", key=f"operating_point.{name[:60]}"), path)
     warmth = card.get("operating_point", {}).get("temperature", 1)
     if isinstance(warmth, list) or warmth <= 0:
         raise BundleError(say("bundle.absurd", key="operating_point.temperature"), path)
     for key in ("model_settings", "views"):
         for name, value in card.get(key, {}).items():
-            values = value if isinstance(value, list) else [value]
+            held = value if isinstance(value, list) else [value]
             if (
-                len(values) > 64
-                or any(isinstance(v, int | float) and abs(v) > MAX_SETTING for v in values)
-                or any(isinstance(v, dict | list) for v in values)
+                len(held) > 64
+                or any(isinstance(v, int | float) and abs(v) > MAX_SETTING for v in held)
+                or any(isinstance(v, dict | list) for v in held)
             ):
                 raise BundleError(say("bundle.absurd", key=f"{key}.{name}"), path)
 

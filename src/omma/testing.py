@@ -107,7 +107,7 @@ def _resumes(make: Callable[[], Any], pictures: torch.Tensor, truth: dict[str, t
         for step in steps:
             torch.manual_seed(step)  # as the engine does: what is dropped depends on the step alone
             said = net(pictures, truth) if net.gives == "objects" else net(pictures)
-            loss = sum(said.values()) if isinstance(said, dict) else (said - 0.5).square().mean()
+            loss: Any = sum(said.values()) if isinstance(said, dict) else (said - 0.5).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -41,11 +41,12 @@ class Scores(nn.Module):
 
     def __init__(self, widths: tuple[int, int, int], outputs: int) -> None:
         super().__init__()
-        self.scores = nn.ModuleList(nn.Conv2d(width, outputs, 1) for width in widths)
+        scores = [nn.Conv2d(width, outputs, 1) for width in widths]
+        self.scores = nn.ModuleList(scores)
         self.twice = nn.ModuleList([bilinear(outputs, 2), bilinear(outputs, 2)])
         self.eight = bilinear(outputs, 8)
-        for layer in self.scores:
-            nn.init.zeros_(layer.weight)  # as the authors begin: at first nothing is said  # type: ignore[arg-type]
+        for layer in scores:
+            nn.init.zeros_(layer.weight)  # as the authors begin: at first nothing is said
             nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
 
     def forward(self, fine: torch.Tensor, middle: torch.Tensor, coarse: torch.Tensor) -> torch.Tensor:

@@ -146,8 +146,8 @@ def ready(
 def _shown(net: Network, views: Views, frames: Any, batches: Batches, some: torch.Tensor) -> None:
     """A network that begins with the data sees some of what it will learn from, and their truths (the shapes of anchors)."""
     net.prepare(views.finish(frames.get(some)))
-    if hasattr(net, "look_at"):
-        net.look_at(batches.truths.at(some))
+    if callable(look_at := getattr(net, "look_at", None)):
+        look_at(batches.truths.at(some))
 
 
 def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine) -> Batches:
