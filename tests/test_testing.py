@@ -72,10 +72,15 @@ TRUTHS = {
     "reconstruct": [Rebuilt(odd) for odd in (False, True, False, False, True, False)],
     "regress": [Numbers({"a": i * 1.0, "b": -i * 2.0, "c": 3.0 + i}) for i in range(6)],
 }
+# Of a family with small members the large ones are tried where time is no matter.
+LARGE = (
+    "resnet32", "resnet44", "resnet56", "resnet110", "se-resnet32", "se-resnet44", "se-resnet56", "se-resnet110",
+    "densenet-bc-190", "densenet-bc-250", "darknet19", "c3d", "fcn", "yolo", "yolo-v2", "yolo-9000",
+)  # fmt: skip
 SMALL = [
-    name
+    pytest.param(name, marks=pytest.mark.slow) if name in LARGE else name
     for name in catalog.names("models")
-    if "/" not in name and name not in ("fast", "resnet56", "resnet110", "resnet44", "resnet32", "gatys")
+    if "/" not in name and name not in ("fast", "gatys")
 ]
 
 
