@@ -283,14 +283,20 @@ def test_help_imports_nothing_heavy():
 
 
 def test_help_answers_at_once():
-    """Under 0.3 s of one core: the best of three, so that a busy machine is not held against us."""
-    best = 9.0
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-m", "omma", "--help"], capture_output=True, check=True)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    assert best < 0.3, f"{best:.2f} s"
+    """Under 0.3 s of one core, on a slower machine under two and a half times what the libraries it stands on take alone."""
+
+    def spent(*words: str) -> float:
+        """Seconds of processor, the best of three: a busy machine is not held against us."""
+        best = 9.0
+        for _ in range(3):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            subprocess.run([sys.executable, *words], capture_output=True, check=True)
+            after = resource.getrusage(resource.RUSAGE_CHILDREN)
+            best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return best
+
+    mine, theirs = spent("-m", "omma", "--help"), spent("-c", "import click, importlib.metadata, inspect, tomllib")
+    assert mine < max(0.3, 2.5 * theirs), f"{mine:.2f} s, its libraries {theirs:.2f} s"
 
 
 def test_a_reader_that_leaves_is_no_error():
