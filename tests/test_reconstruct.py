@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 import omma
+from browsing import refuse_broken, see_made, served_page
 from omma.answers.boxes import Boxes
 from omma.answers.label import Label
 from omma.answers.numbers import Numbers
@@ -445,47 +446,13 @@ def service_of(run):
 
 
 def test_the_page_shows_verdict_and_map(trained):
-    import threading
-    import time
-
-    from omma.serving.server import bind, server_for
-    from omma.verbs.serve import guarded
-
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path("/usr/bin/chromium").exists():
-        pytest.skip("no chromium here")
     _, data, run = trained
-    service, sock = service_of(run), bind("127.0.0.1", 0)
-    port = sock.getsockname()[1]
-    server = server_for(guarded(service, "127.0.0.1", port, None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.005)
-        with playwright.sync_playwright() as browsers:
-            browser = browsers.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            page = browser.new_page()
-            page.set_default_timeout(120_000)  # other tests may hold both cores
-            complaints: list[str] = []
-            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-            page.on("pageerror", lambda e: complaints.append(str(e)))
-            page.goto(f"http://127.0.0.1:{port}/")
-            page.set_input_files("#file", str(data / "test" / "blot" / "blot-00.png"))
-            page.locator("#keep").wait_for(state="visible")
-            while not page.evaluate("document.getElementById('made').naturalWidth"):
-                time.sleep(0.01)
-            assert page.evaluate("document.getElementById('made').naturalWidth") == SIDE and not complaints
-            told = json.loads(page.evaluate("document.getElementById('json').textContent"))
-            assert set(told) == {"anomaly", "odd"} and page.inner_text("#says")
-            page.set_input_files("#file", {"name": "x.png", "mimeType": "image/png", "buffer": b"broken"})
-            page.wait_for_selector("#says.bad")
-            assert not page.is_visible("#made")
-            browser.close()
-    finally:
-        server.should_exit = True
-        thread.join(12)
-        service.desk.close()
+    with served_page(service_of(run)) as (page, complaints):
+        see_made(page, data / "test" / "blot" / "blot-00.png")
+        assert page.evaluate("document.getElementById('made').naturalWidth") == SIDE and not complaints
+        told = json.loads(page.evaluate("document.getElementById('json').textContent"))
+        assert set(told) == {"anomaly", "odd"} and page.inner_text("#says")
+        refuse_broken(page)
 
 
 # ── the latent map ──────────────────────────────────────────────────────────────────────────────────────

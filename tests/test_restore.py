@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 import omma
+from browsing import refuse_broken, see_made, served_page
 from omma.answers.picture import Picture
 from omma.bundle import Bundle
 from omma.data.degrade.chain import parse
@@ -646,45 +647,13 @@ def test_a_trained_model_may_be_the_encoder(goods, tmp_path, run):
 
 def test_the_page_shows_the_picture_that_was_made(run, tmp_path):
     """A real server, a real browser: dropped in at one size, shown at twice that."""
-    import os
-    import threading
-    import time
-
     from omma.progress import Watch
-    from omma.serving.server import bind, server_for
-    from omma.verbs import serve as verb
+    from omma.verbs.serve import _service
 
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not os.path.exists("/usr/bin/chromium"):
-        pytest.skip("no chromium here")
     Image.fromarray(photograph(20, 30)).save(tmp_path / "小.png")
-    service, _ = verb._service(run, "cpu", 8, Watch())
-    sock = bind("127.0.0.1", 0)
-    port = sock.getsockname()[1]
-    server = server_for(verb.guarded(service, "127.0.0.1", port, None))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [sock]})
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.005)
-        with playwright.sync_playwright() as browsers:
-            browser = browsers.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-            page = browser.new_page()
-            page.set_default_timeout(120_000)  # other tests may hold both cores
-            complaints: list[str] = []
-            page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-            page.goto(f"http://127.0.0.1:{port}/")
-            page.set_input_files("#file", str(tmp_path / "小.png"))
-            page.locator("#keep").wait_for(state="visible")
-            while not page.evaluate("document.getElementById('made').naturalWidth"):
-                time.sleep(0.01)
-            size = page.evaluate("[document.getElementById('made').naturalWidth, document.getElementById('made').naturalHeight]")
-            assert size == [60, 40] and page.is_visible("#keep") and not complaints
-            page.set_input_files("#file", {"name": "x.png", "mimeType": "image/png", "buffer": b"broken"})
-            page.wait_for_selector("#says.bad")
-            assert not page.is_visible("#made")
-            browser.close()
-    finally:
-        server.should_exit = True
-        thread.join(12)
-        service.desk.close()
+    service, _ = _service(run, "cpu", 8, Watch())
+    with served_page(service) as (page, complaints):
+        see_made(page, tmp_path / "小.png")
+        size = page.evaluate("[document.getElementById('made').naturalWidth, document.getElementById('made').naturalHeight]")
+        assert size == [60, 40] and page.is_visible("#keep") and not complaints
+        refuse_broken(page)
