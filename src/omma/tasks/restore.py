@@ -22,6 +22,9 @@ EDGE = 1e-3  # of 0–1: from here on Charbonnier's loss grows as the difference
 LEARN = ("clean", "noisy")
 # What networks wish to learn from where nobody says otherwise, after the literature they are of.
 WISHES: dict[str, dict[str, Any]] = {"srgan": {"loss": "l1", "perceptual": 0.1, "adversarial": 0.005}}
+# The shape of `span` where nothing is enlarged. Grey noise of 25, four minutes of one core, one seed, decibels on eight crops held out:
+# 29.65 with 48 channels at one resolution, 29.91 so, and 30.10 so with Muon in place of Adam.
+COARSE = {"width": 32, "depth": 5, "coarse": 48}
 
 
 class Restore(Task):
@@ -64,10 +67,13 @@ class Restore(Task):
             raise OmmaError(say("restore.fit", fit=recipe.fit))
         if "scale" in settings_of(str(recipe.model)):
             recipe.model_settings.setdefault("scale", scale)
+        smaller = recipe.model == "span" and scale == 1
+        if smaller and recipe.model_settings.get("depth", COARSE["depth"]) >= 3:
+            recipe.model_settings |= {**COARSE, **recipe.model_settings}
         for key, value in WISHES.get(str(recipe.model), {}).items():
             recipe.task_settings.setdefault(key, value)
         self._settled({**self.settings, **recipe.task_settings})
-        recipe.put("plan", optimizer=recipe.optimizer or "adamw")
+        recipe.put("plan", optimizer=recipe.optimizer or ("muon" if smaller else "adamw"))
         optimizer = str(recipe.optimizer)
         rate = {"muon": 0.02, "adam": 4e-3, "adamw": 4e-3}.get(optimizer, 1e-2)
         values: dict[str, Any] = {
