@@ -25,6 +25,7 @@ from omma.models.making import build, settings_of
 from omma.models.network import Blank
 from omma.parts.drawing.augment import augment, cut_out, moved, recoloured
 from omma.parts.drawing.critic import frozen
+from omma.parts.drawing.groups import Groups
 from omma.parts.drawing.rivalry import GAMES, squared
 from omma.parts.drawing.seeds import seeds
 from omma.recipe import Recipe
@@ -489,3 +490,66 @@ def squares(count: int) -> torch.Tensor:
         one[:, down : down + 7, across : across + 7] = 1
     turned = torch.rand(count, 1, 1, 1) < 0.5
     return torch.where(turned, 1 - pictures, pictures)
+
+
+# ── groups ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def blots(count: int, shares: tuple[float, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, 1, 12, 12) pictures with a blot in one of several corners, so often in each, in no order; and in which."""
+    torch.manual_seed(0)
+    corner = torch.multinomial(torch.tensor(shares), count, replacement=True)
+    pictures = torch.rand(count, 1, 12, 12) * 0.3
+    for place, where in enumerate(corner.tolist()):
+        down, across = 6 * (where // 2), 6 * (where % 2)
+        pictures[place, :, down : down + 6, across : across + 6] += 0.6
+    return pictures, corner
+
+
+def test_groups_hold_what_looks_alike_and_are_equally_frequent():
+    pictures, corner = blots(600, (0.25, 0.25, 0.25, 0.25))
+    groups = Groups(4, 1, 12)
+    groups.find(pictures)
+    fresh, where = blots(400, (0.25, 0.25, 0.25, 0.25))
+    told = groups(fresh)
+    assert torch.equal(told.sum(1), torch.ones(400))
+    pairs = {(int(a), int(b)) for a, b in zip(told.argmax(1), where, strict=True)}
+    assert len(pairs) == 4, "one corner, one group"
+    # Where one corner is seen far more often, it is shared by several groups rather than being one huge one.
+    pictures, _ = blots(1000, (0.7, 0.1, 0.1, 0.1))
+    groups = Groups(8, 1, 12)
+    groups.find(pictures)
+    shares = groups(pictures).mean(0)
+    assert shares.min() > 0.06 and shares.max() < 0.2
+
+
+def test_groups_are_found_the_same_way_twice_and_in_few_pictures():
+    pictures, _ = blots(5, (0.5, 0.5, 0.0, 0.0))
+    one, two = Groups(8, 1, 12), Groups(8, 1, 12)
+    for groups in (one, two):
+        groups.find(pictures)
+    assert torch.equal(one.centres, two.centres) and torch.isfinite(one.offsets).all()
+    assert torch.equal(one(pictures).sum(1), torch.ones(5))
+
+
+@pytest.mark.parametrize("name", PLAYED)
+def test_a_critic_is_told_the_group_that_a_made_picture_begins_in(name):
+    net = small(name, groups=4)
+    assert net.told == 4 and small(name, groups=4, outputs=3).groups is None, "classes say more than groups do"
+    pictures = torch.rand(40, net.channels, net.size, net.size)
+    net.prepare(pictures)
+    told = net.tell(pictures, torch.zeros(40, 0))
+    rows = net.chance(told)
+    assert torch.equal(rows[:, :4].argmax(1), told.argmax(1)) and torch.equal(net.begin(rows)[:, net.latent :], told)
+    assert net.critic()(pictures, told).shape == (40,)
+    with pytest.raises(OmmaError, match="groups=-2"):
+        small(name, groups=-2)
+
+
+def test_numbers_of_a_group_are_as_likely_as_any():
+    """What is drawn for groups that come up evenly has mean 0, deviation 1, and no numbers that hang together."""
+    torch.manual_seed(0)
+    net = small("dcgan", groups=4)
+    rows = net.chance(F.one_hot(torch.arange(40_000) % 4, 4).float())
+    assert rows.mean(0).abs().max() < 0.03 and (rows.std(0) - 1).abs().max() < 0.03
+    assert (torch.corrcoef(rows.T) - torch.eye(net.latent)).abs().max() < 0.03

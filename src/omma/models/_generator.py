@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from omma.errors import OmmaError
 from omma.models.network import Network
+from omma.parts.drawing.groups import Groups
 from omma.words import say
 
 SMALLEST, MOST_WIDE, MOST_LATENT = 8, 4096, 4096
@@ -28,14 +29,40 @@ class Generator(Network):
         classes: how many can be asked for; 0 where pictures have none.
         channels, size: of the pictures.
         kinds: how many places chance begins in, see `begin`; as many as there are numbers at most, 0 = one.
+        groups: the same, each for a group of pictures that look alike, of which critics are told; not where classes can be asked for.
     """
 
     gives: ClassVar[str] = "drawn"
 
-    def __init__(self, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
+    def __init__(self, latent: int, classes: int, channels: int, size: int, kinds: int = 0, groups: int = 0) -> None:
         super().__init__()
         self.latent, self.classes, self.channels, self.size = latent, classes, channels, size
-        self.kinds = min(kinds, latent)
+        groups = 0 if classes else groups
+        self.kinds = min(groups or kinds, latent)
+        self.groups = Groups(self.kinds, channels, size) if groups else None
+
+    @property
+    def told(self) -> int:
+        """How many things a critic is told of a picture: classes, or else groups."""
+        return self.kinds if self.groups else self.classes
+
+    def prepare(self, pictures: torch.Tensor) -> None:
+        if self.groups:
+            self.groups.find(pictures)
+
+    def tell(self, pictures: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+        """(B, told): 1 at the class, or the group, of each true picture (B, C, S, S), else 0."""
+        return self.groups(pictures) if self.groups else classes
+
+    def chance(self, told: torch.Tensor) -> torch.Tensor:
+        """(B, told) → seeds (B, latent + classes) drawn for pictures of these classes, or groups."""
+        numbers = torch.randn(len(told), self.latent, device=told.device)
+        if not self.groups:
+            return torch.cat([numbers, told], 1)
+        # The largest of the first numbers changes places with the number of the group: as likely as any that begins there.
+        wanted, largest = told.argmax(1, keepdim=True), numbers[:, : self.kinds].argmax(1, keepdim=True)
+        highest, other = numbers.gather(1, largest), numbers.gather(1, wanted)
+        return numbers.scatter(1, largest, other).scatter(1, wanted, highest)
 
     def begin(self, seeds: torch.Tensor) -> torch.Tensor:
         """(B, latent + classes) → (B, latent + classes + kinds): and which of the first `kinds` numbers is the largest, 1 there, else 0.
@@ -56,7 +83,7 @@ class Generator(Network):
         return self.head(self.maps(seeds))
 
     def critic(self) -> nn.Module:
-        """A new network that judges pictures: (pictures (B, C, S, S), classes (B, K)) → (B,) how true each looks."""
+        """A new network that judges pictures: (pictures (B, C, S, S), what it is told (B, told)) → (B,) how true each looks."""
         raise NotImplementedError
 
     def lesson(self, pictures: torch.Tensor, classes: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -101,15 +128,15 @@ def heard(layer: nn.Linear, latent: int) -> None:
     layer.weight[:, latent:] *= latent**0.5
 
 
-def sound(size: int, width: int, latent: int = 1, kinds: int = 0) -> None:
+def sound(size: int, width: int, latent: int = 1, kinds: int = 0, groups: int = 0) -> None:
     """Refuse what makes no generator.
 
     Raises:
-        OmmaError: pictures are too small, or `width`, `latent` or `kinds` is out of range.
+        OmmaError: pictures are too small, or one of the others is out of range.
     """
     if size < SMALLEST:
         raise OmmaError(say("models.too_small", size=size, smallest=SMALLEST))
     if not 1 <= width <= MOST_WIDE or not 1 <= latent <= MOST_LATENT:
         raise OmmaError(say("models.generator", width=width, latent=latent))
-    if kinds < 0:
-        raise OmmaError(say("models.kinds", kinds=kinds))
+    if min(kinds, groups) < 0:
+        raise OmmaError(say("models.kinds", kinds=kinds, groups=groups))

@@ -51,13 +51,13 @@ class Dcgan(Generator):
 
     Args:
         width: channels at half of the resolution; they double with every halving, up to eight times as many.
-        latent, classes, channels, size, kinds: see `Generator`.
+        latent, classes, channels, size, kinds, groups: see `Generator`.
     """
 
     game: ClassVar[str] = "standard"
 
-    def __init__(self, width: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
-        super().__init__(latent, classes, channels, size, kinds)
+    def __init__(self, width: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0, groups: int = 0) -> None:
+        super().__init__(latent, classes, channels, size, kinds, groups)
         self.room, times = halvings(size)
         self.widths = widened(width, times)
         back = tuple(reversed(self.widths))
@@ -78,7 +78,7 @@ class Dcgan(Generator):
         return [self.first.full, self.head[0]]  # type: ignore[index]
 
     def critic(self) -> Strided:
-        return Strided(self.widths, self.room, self.channels, self.classes, norm=True).apply(begun)
+        return Strided(self.widths, self.room, self.channels, self.told, norm=True).apply(begun)
 
 
 class WganGp(Dcgan):
@@ -90,7 +90,7 @@ class WganGp(Dcgan):
     game: ClassVar[str] = "wasserstein"
 
     def critic(self) -> Strided:
-        return Strided(self.widths, self.room, self.channels, self.classes)
+        return Strided(self.widths, self.room, self.channels, self.told)
 
 
 class Sngan(Dcgan):
@@ -99,7 +99,7 @@ class Sngan(Dcgan):
     game: ClassVar[str] = "hinge"
 
     def critic(self) -> Strided:
-        critic = Strided(self.widths, self.room, self.channels, self.classes)
+        critic = Strided(self.widths, self.room, self.channels, self.told)
         for layer in [one for one in critic.modules() if isinstance(one, nn.Conv2d | nn.Linear)]:
             spectral_norm(layer)
         return critic
@@ -139,14 +139,16 @@ def begun(layer: nn.Module) -> None:
         nn.init.normal_(layer.weight, 1, 0.02)
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 32, kinds: int = 0) -> Dcgan:
+def build(
+    name: str, *, channels: int, size: int, outputs: int, width: int = 48, latent: int = 32, kinds: int = 0, groups: int = 0
+) -> Dcgan:
     """`dcgan`, `wgan-gp` or `sngan`; `width` as in `Dcgan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:
         OmmaError: as `sound` says.
     """
-    sound(size, width, latent, kinds)
-    return TAUGHT[name](width, latent, outputs, channels, size, kinds)
+    sound(size, width, latent, kinds, groups)
+    return TAUGHT[name](width, latent, outputs, channels, size, kinds, groups)
 
 
 TAUGHT: dict[str, type[Dcgan]] = {"dcgan": Dcgan, "wgan-gp": WganGp, "sngan": Sngan}

@@ -72,13 +72,13 @@ class R3gan(Generator):
     Args:
         width: channels at half of the resolution; they double with every halving, up to four times as many.
         depth: blocks at each resolution.
-        latent, classes, channels, size, kinds: see `Generator`.
+        latent, classes, channels, size, kinds, groups: see `Generator`.
     """
 
     game: ClassVar[str] = "relativistic"
 
-    def __init__(self, width: int, depth: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0) -> None:
-        super().__init__(latent, classes, channels, size, kinds)
+    def __init__(self, width: int, depth: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0, groups: int = 0) -> None:
+        super().__init__(latent, classes, channels, size, kinds, groups)
         self.depth = depth
         self.room, times = halvings(size)
         self.widths = widened(width, times, WIDER)
@@ -100,7 +100,7 @@ class R3gan(Generator):
         return [self.first, self.head[0]]  # type: ignore[index]
 
     def critic(self) -> Residual:
-        return Residual(self.widths, self.depth, self.room, self.channels, self.classes)
+        return Residual(self.widths, self.depth, self.room, self.channels, self.told)
 
 
 class Residual(nn.Module):
@@ -148,13 +148,24 @@ def begun(conv: nn.Conv2d, share: float = 1.0) -> nn.Conv2d:
     return conv
 
 
-def build(name: str, *, channels: int, size: int, outputs: int, width: int = 32, depth: int = 1, latent: int = 32, kinds: int = 0) -> R3gan:
+def build(
+    name: str,
+    *,
+    channels: int,
+    size: int,
+    outputs: int,
+    width: int = 32,
+    depth: int = 1,
+    latent: int = 32,
+    kinds: int = 0,
+    groups: int = 0,
+) -> R3gan:
     """`r3gan`; `width` and `depth` as in `R3gan`, the rest as of every `Generator`: `outputs` are the classes, 0 = none.
 
     Raises:
         OmmaError: as `sound` says, or so many blocks make no network.
     """
-    sound(size, width, latent, kinds)
+    sound(size, width, latent, kinds, groups)
     if not 1 <= depth <= MOST_DEEP:
         raise OmmaError(say("models.shape", widths=width, depth=depth))
-    return R3gan(width, depth, latent, outputs, channels, size, kinds)
+    return R3gan(width, depth, latent, outputs, channels, size, kinds, groups)
