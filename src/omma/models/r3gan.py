@@ -77,7 +77,9 @@ class R3gan(Generator):
 
     game: ClassVar[str] = "relativistic"
 
-    def __init__(self, width: int, depth: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0, groups: int = 0) -> None:
+    def __init__(
+        self, width: int, depth: int, latent: int, classes: int, channels: int, size: int, kinds: int = 0, groups: int = 0
+    ) -> None:
         super().__init__(latent, classes, channels, size, kinds, groups)
         self.depth = depth
         self.room, times = halvings(size)
