@@ -507,7 +507,7 @@ def blots(count: int, shares: tuple[float, ...]) -> tuple[torch.Tensor, torch.Te
 
 
 def test_groups_hold_what_looks_alike_and_are_equally_frequent():
-    pictures, corner = blots(600, (0.25, 0.25, 0.25, 0.25))
+    pictures, _ = blots(600, (0.25, 0.25, 0.25, 0.25))
     groups = Groups(4, 1, 12)
     groups.find(pictures)
     fresh, where = blots(400, (0.25, 0.25, 0.25, 0.25))

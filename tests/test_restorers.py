@@ -88,7 +88,8 @@ def test_they_keep_their_promises(name, channels, scale, size):
     ("name", "settings"),
     [
         ("srcnn", {"middle": 5}), ("dncnn", {"norm": "none"}), ("ffdnet", {"norm": "none"}), ("srresnet", {"end": "tanh", "scale": 4}),
-        ("span", {"attention": False}), ("span", {"depth": 1, "scale": 3}), ("span", {"depth": 3, "coarse": 6}), ("unet-restore", {"norm": "group"}),
+        ("span", {"attention": False}), ("span", {"depth": 1, "scale": 3}), ("span", {"depth": 3, "coarse": 6}),
+        ("unet-restore", {"norm": "group"}),
         ("edsr", {"scale": 8}), ("espcn", {"scale": 8}),
     ],
 )  # fmt: skip
@@ -291,7 +292,8 @@ def test_the_reach_of_known_stacks(net, far):
 @pytest.mark.parametrize(
     ("name", "settings", "far"),
     [
-        ("srcnn", {}, 6), ("vdsr", {}, 4), ("dncnn", {}, 4), ("espcn", {"scale": 3}, 4), ("span", {"scale": 4}, 6), ("span", {}, 13), ("span", {"coarse": 8, "depth": 5}, 23),
+        ("srcnn", {}, 6), ("vdsr", {}, 4), ("dncnn", {}, 4), ("espcn", {"scale": 3}, 4), ("span", {"scale": 4}, 6), ("span", {}, 13),
+        ("span", {"coarse": 8, "depth": 5}, 23),  # cells of two: four convolutions; cells of four: three; and from a cell's far corner
         ("nafnet", {}, GLOBAL), ("ffdnet", {}, GLOBAL), ("unet-restore", {"norm": "group"}, GLOBAL),
     ],
 )  # fmt: skip

@@ -61,8 +61,9 @@ class Span(Restorer):
     of the body but the first and the last are at half of that resolution again. Grey 0.5 is zero inside.
 
     Weights for grey, merged: 24,544 at scale 4 (24 channels), 86,644 at scale 1 (48 channels), 95,652 with `coarse` (32 and 48, five
-    convolutions); while learning nearly four times as many, see `omma.parts.merged.plain`. Few wide convolutions learn faster than many narrow ones with as many weights: after 1,200 steps at
-    scale 4, 25.1 dB on seven pictures of Set12 with 4 of 24 channels, 24.2 with 9 of 16 (bicubic 23.7).
+    convolutions); while learning nearly four times as many, see `omma.parts.merged.plain`. Few wide convolutions learn faster than many
+    narrow ones with as many weights: after 1,200 steps at scale 4, 25.1 dB on seven pictures of
+    Set12 with 4 of 24 channels, 24.2 with 9 of 16 (bicubic 23.7).
 
     Args:
         width: channels.
@@ -122,7 +123,7 @@ def build(
     attention: bool = True,
     plain: bool = False,
 ) -> Span:
-    """`span`; `width` left open is 24 where it enlarges, else 48; `coarse` are channels at half of the resolution, 0 = none. `outputs` is not used: as many channels come out as go in.
+    """`span`; `width` left open is 24 where it enlarges, else 48. `outputs` is not used: as many channels come out as go in.
 
     It learns with branches and is kept without them (`plain`), with the same answers.
 
