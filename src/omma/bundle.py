@@ -167,6 +167,7 @@ def readme(card: dict[str, Any]) -> str:
     rows = [
         f"# {card['model']} · {card['task']}", "", f"- names: {names}", f"- input: {card['views']}",
         f"- data: {data.get('where', '?')} ({data.get('how_split', '')})",
+        *([f"- adapted to pictures without labels: {data['target']}"] if data.get("target") else []),
         f"- operating point: {card['operating_point']}", f"- weights: {card['weights']}, origin {card.get('origin') or 'random start'}",
         f"- made by omma {card['omma']}, {card.get('created', '')}", "", f"Measured on: {card.get('scores', {}).get('split', '–')}", "",
         "| metric | value | 95 % interval | n |", "|---|---|---|---|", *scores, "",

@@ -59,7 +59,7 @@ def plausible(value: Any, default: Any) -> bool:
 
 # What verbs read inside the parts of a card, and what it must be where it is there.
 PARTS: dict[str, dict[str, Callable[[Any], bool]]] = {
-    "data": {**dict.fromkeys(("where", "format", "digest", "how_split"), _word), "counts": _each(_count)},
+    "data": {**dict.fromkeys(("where", "format", "digest", "how_split", "target", "target_digest"), _word), "counts": _each(_count)},
     "fingerprint": {
         **dict.fromkeys(("width", "height", "objects", "sides"), _spread), "splits": _each(_count), "class_counts": _each(_each(_count)),
         "pixel_shares": _each(lambda share: _number(share) and share is not None),

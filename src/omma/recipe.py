@@ -38,6 +38,7 @@ class Recipe:
 
     val: float = _known("share of the training part held out to choose with; 0 = none", 0.1, low=0, high=0.9)
     test: float = _known("share held out to report on where the data names no test part", 0.2, low=0, high=0.9)
+    target: str | None = _known("pictures like those it will be asked about, labels not looked at: it adapts to them (DANN)")
     allow_refused: bool = _known("go on although over 1 % of the pictures cannot be read", False)
     tensorboard: bool = _known("also write TensorBoard curves into the run folder", False)
     checkpoint: int | None = _known("steps between checkpoints; about every 30 seconds when open", None, low=1)

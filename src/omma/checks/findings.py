@@ -34,6 +34,7 @@ class Findings:
         findings: faults first, larger ones first.
         report, clean: files that were written.
         kept: samples of the clean list.
+        target: the same about the pictures a model is to adapt to.
     """
 
     data: str
@@ -43,6 +44,7 @@ class Findings:
     clean: Path | None = None
     kept: int | None = None
     notes: list[str] = field(default_factory=list)
+    target: Findings | None = None
 
     @property
     def faults(self) -> list[Finding]:
@@ -51,11 +53,12 @@ class Findings:
     @property
     def code(self) -> int:
         """Exit code: 1 for faulty files or labels, 0 for advice alone."""
-        return 1 if self.faults else 0
+        return 1 if self.faults or (self.target is not None and self.target.faults) else 0
 
     def json(self) -> dict[str, Any]:
         """{"data", "root", "pictures", "faults", "advice", "findings", "near_pairs", "report", "clean", "notes"}; every file is named.
 
+        `target` is the same of pictures a model is to adapt to, where they were looked at.
         `findings` are rows of `Finding.json`; `faults` and `advice` count the findings of each severity; `near_pairs` are
         [first, second, "same" or "mirrored"].
         """
@@ -71,6 +74,7 @@ class Findings:
             "report": str(self.report) if self.report else None,
             "clean": str(self.clean) if self.clean else None,
             "notes": self.notes,
+            **({} if self.target is None else {"target": self.target.json()}),
         }
 
     def lines(self) -> list[str]:
@@ -84,7 +88,8 @@ class Findings:
             lines.append(say("check.line_do", do=finding.do()))
         lines += [] if self.faults else [say("check.clean")]
         lines += self.notes
-        return lines + ([say("check.report_is", path=self.report)] if self.report else [])
+        lines += [say("check.report_is", path=self.report)] if self.report else []
+        return lines + ([] if self.target is None else self.target.lines())
 
 
 def shown(name: str, reasons: dict[str, str]) -> str:
@@ -92,13 +97,14 @@ def shown(name: str, reasons: dict[str, str]) -> str:
     return f"{name} ({reasons[name]})" if name in reasons else name
 
 
-def inspect(dataset: Dataset, data: str, watch: Watch = Watch()) -> Findings:
-    """Look at every picture once and ask every check."""
+def inspect(dataset: Dataset, data: str, watch: Watch = Watch(), *, labels: bool = True) -> Findings:
+    """Look at every picture once and ask every check; with `labels` off, all but what would miss them."""
     looks = look_over(dataset, watch)
     seen = Seen(dataset, looks, near_duplicates(dataset, watch, looks), look_at_pairs(dataset, watch))
     found: list[Finding] = []
     for name in watch.each(say("check.comparing"), catalog.names("checks")):
         found += catalog.find("checks", name)(seen)
+    found = [finding for finding in found if labels or finding.kind != "unlabelled"]
     found.sort(key=lambda finding: (finding.severity != "fault", -finding.count, finding.kind))
     return Findings(data, seen, found)
 

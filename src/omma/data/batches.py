@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from omma.answers.placed import Placed
 from omma.data import chance
+from omma.data.beside import Beside
 from omma.data.frames import Frames
 from omma.data.sample import Batch, Dataset
 from omma.data.spatial.along import Along
@@ -38,6 +39,7 @@ class Batches:
         rank: of this process; it gets its own slice of every batch.
         world: number of processes.
         device: where batches are wanted.
+        beside: pictures without labels that go beside every batch; None = none.
 
     Raises:
         OmmaError: nothing to learn from, or sampling by class where there are no classes.
@@ -45,10 +47,10 @@ class Batches:
 
     def __init__(
         self, frames: Frames, dataset: Dataset, task: Task, views: Views, recipe: Recipe, rank: int = 0, world: int = 1,
-        device: torch.device | str = "cpu",
+        device: torch.device | str = "cpu", beside: Beside | None = None,
     ) -> None:  # fmt: skip
         self.frames, self.dataset, self.recipe, self.rank, self.world = frames, dataset, recipe, rank, world
-        self.device = torch.device(device)
+        self.device, self.beside = torch.device(device), beside
         self.vary = (Along if issubclass(task.answer, Placed) else Vary)(views, recipe, task.answer)
         self.views = views
         frames.move(self.device)
@@ -75,8 +77,12 @@ class Batches:
         epoch, within = divmod(step, self.per_epoch)
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._order(epoch))
-        lo, hi = (self.size * rank // self.world for rank in (self.rank, self.rank + 1))
-        return self._epoch[1][within * self.size + lo : within * self.size + hi]
+        low, high = self._share()
+        return self._epoch[1][within * self.size + low : within * self.size + high]
+
+    def _share(self) -> tuple[int, int]:
+        """Which part of every batch is this rank's."""
+        return self.size * self.rank // self.world, self.size * (self.rank + 1) // self.world
 
     def at(self, step: int, progress: float = 1.0) -> Batch:
         """The training batch of one step, varied; smaller pictures while `progress` (0–1 of the run) is under `recipe.progressive`."""
@@ -86,10 +92,15 @@ class Batches:
             self.frames.prefetch(self.index(step + 1))
         here = index.to(self.device)
         pictures, truth = self.vary(frames, self.truths.at(index), here, step // self.per_epoch)
+        beside = None if self.beside is None else self.beside.at(step, *self._share(), self.size)
         if progress < self.recipe.get("progressive", 0.0):
-            side = self.views.size * 3 // 4
-            pictures = interpolate(pictures, (side, side), mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
-        return Batch(pictures, truth, index)
+            pictures, beside = (None if one is None else self._smaller(one) for one in (pictures, beside))  # type: ignore[assignment]
+        return Batch(pictures, truth, index, beside, progress)
+
+    def _smaller(self, pictures: torch.Tensor) -> torch.Tensor:
+        """(B, C, S, S) → the same at three quarters of the side."""
+        side = self.views.size * 3 // 4
+        return interpolate(pictures, (side, side), mode="bilinear", antialias=True).contiguous(memory_format=torch.channels_last)
 
     def ids(self, batch: Batch) -> list[str]:
         """The names of a batch's pictures, for messages."""

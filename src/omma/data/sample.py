@@ -68,14 +68,24 @@ class Batch:
         pictures: (B, C, H, W) float, normalised by the views.
         truth: what `Answer.tensors` made of the labels, batch in front; {} where there are none.
         index: (B,) int64, places in the dataset.
+        beside: (B, C, H, W) pictures of another dataset, of which nothing is known; None where there is none.
+        progress: share of the run's steps that are done, 0–1.
     """
 
     pictures: torch.Tensor
     truth: dict[str, torch.Tensor] = field(default_factory=dict)
     index: torch.Tensor | None = None
+    beside: torch.Tensor | None = None
+    progress: float = 1.0
 
     def __len__(self) -> int:
         return len(self.pictures)
+
+    def part(self, span: slice) -> Batch:
+        """Some of its pictures, with what belongs to them."""
+        truth = {key: value[span] for key, value in self.truth.items()}
+        index, beside = (None if value is None else value[span] for value in (self.index, self.beside))
+        return replace(self, pictures=self.pictures[span], truth=truth, index=index, beside=beside)
 
 
 @dataclass(slots=True)

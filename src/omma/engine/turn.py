@@ -49,11 +49,7 @@ def cut(batch: Batch, most: int) -> list[Batch]:
     """A batch in pieces of at most `most` pictures."""
     if len(batch) <= most:
         return [batch]
-    spans = [slice(start, start + most) for start in range(0, len(batch), most)]
-    return [
-        Batch(batch.pictures[s], {key: value[s] for key, value in batch.truth.items()}, None if batch.index is None else batch.index[s])
-        for s in spans
-    ]
+    return [batch.part(slice(start, start + most)) for start in range(0, len(batch), most)]
 
 
 def take(

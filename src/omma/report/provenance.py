@@ -25,6 +25,7 @@ def provenance(made: Page, bundle: Bundle, card: dict[str, Any]) -> None:
         (both("report.from.views"), _settings(bundle.views.json())),
         (both("report.from.point"), _settings(bundle.point) or "–"),
         (both("report.from.data"), f"{data.get('where', '–')}" + (f" ({data['format']})" if data.get("format") else "")),
+        *([(both("report.from.target"), str(data["target"]))] if data.get("target") else []),
         (both("report.from.digest"), str(data.get("digest", "–"))),
         (both("report.from.sha"), str(weights.get("sha256", "–"))),
         (both("report.from.versions"), _settings(card.get("versions", {}))),

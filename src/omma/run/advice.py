@@ -114,6 +114,12 @@ def takes(net: Network, channels: int, size: int) -> bool:
     return True
 
 
+def width_of(net: Network, channels: int, size: int) -> int:
+    """How wide a network's features are, tried without memory."""
+    twin = copy.deepcopy(net).to("meta").eval()
+    return int(twin.features(torch.zeros(2, channels, size, size, device="meta")).shape[1])
+
+
 def settings(recipe: Recipe) -> Iterator[str]:
     """The resolved recipe in a line for each origin but the defaults, strongest first; what the data left switched off is not said."""
     lines: dict[str, list[str]] = {}

@@ -32,11 +32,13 @@ from omma.run import advice, finish
 from omma.run.folder import Facts, RunFolder
 from omma.run.health import Health
 from omma.run.outcome import Outcome
-from omma.run.prepare import PICTURES, Ready, decide, ready, validator
+from omma.run.prepare import PICTURES, Ready, decide, ready, target_of, validator
 from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
 FEW = 512  # pictures that tell how long answering takes
+# Validations of a run that adapts: pictures of the source do not tell after which step its target is answered best, so the last one counts.
+ONCE = 1
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,13 @@ def begin(
         given: sizes of the parts the dataset came with.
     """
     machine, watch = scene.machine, scene.watch
+    target = target_of(recipe, watch)
     print_of = take(dataset, watch)
     task = decide(dataset, print_of, recipe)
-    made = ready(task, recipe, dataset, print_of, machine, parent, watch)
+    if target is not None:
+        recipe.put("plan", evals=ONCE)
+        notes = [*notes, say("adapt.note", target=shlex.quote(str(recipe.target)), count=len(target), run=shlex.quote(str(run.path)))]
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch, target=target)
     notes = [*notes, *advice.ignored(recipe, given, parent is not None, len(dataset.names))]
     budget = parse(recipe.get("budget", "10min"))
     measured: dict[str, float] = {}
@@ -85,7 +91,7 @@ def begin(
     facts = Facts(
         scene.data, scene.format, dataset.digest(), dataset.names, machine.threads, machine.world, total, print_of.json(), measured,
         str(parent.path) if parent else None, dataset.how_split, notes, parent.card.get("surgery", {}) if parent else {},
-        made.views.json(), made.net.origin,
+        made.views.json(), made.net.origin, target.digest() if target else "",
     )  # fmt: skip
     if machine.is_first:
         run.lock()
@@ -113,7 +119,7 @@ def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict
     cost = times(max(1.0, left), made.task, made.players, made.batches, recipe, scene.machine, few, min(val, FEW) or 1)
     copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
     look = val * cost.answer
-    recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look else 1)
+    recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look and recipe.target is None else ONCE)
     whole = made.batches.heavier  # what is judged in the end may be larger than what was looked at on the way
     again = PICTURES if made.views.fit == "own" else 2000  # of those it learned from
     judging = ((val + test) * copies * whole + min(again, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
@@ -142,8 +148,10 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
     dataset = posed(open_data(facts.where, facts.format, watch, kind.answer.kind), kind.poses, asked)
     dataset = run.put_split(told(dataset, facts.where, watch))
     dataset.how_split = facts.how_split
+    target = target_of(recipe, watch)
     for what, before, now in (
         ("data", facts.data, dataset.digest()),
+        ("target", facts.target, target.digest() if target else ""),
         ("names", facts.names, dataset.names),
         ("threads", facts.threads, machine.threads),
     ):
@@ -158,7 +166,7 @@ def resume(path: str, anyway: bool, device: str, watch: Watch) -> Outcome:
         watch.warn(say("train.skipped", names=", ".join(keep.skipped)))
     # Killed before its first checkpoint: again from step 0.
     parent = bundles.open(facts.start_from) if facts.start_from and found is None else None
-    made = ready(task, recipe, dataset, print_of, machine, parent, watch, facts if found else None)
+    made = ready(task, recipe, dataset, print_of, machine, parent, watch, facts if found else None, target)
     if machine.is_first:
         run.lock()
         run.rewind(found.step if found else 0)

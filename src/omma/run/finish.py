@@ -100,6 +100,7 @@ def pack(run: RunFolder, made: Ready, facts: Facts, machine: Machine) -> Bundle:
             "how_split": facts.how_split,
             "counts": made.dataset.counts(),
             "source": made.dataset.source,
+            **({"target": made.recipe.target, "target_digest": facts.target} if facts.target else {}),
         },
         "versions": versions() | {"threads": str(machine.threads), "world": str(machine.world)},
     }

@@ -31,6 +31,7 @@ class Facts:
         notes: what a reader of the scores must know.
         surgery: the pruning plan of the model gone on from.
         views, origin: how pictures enter, and which weights it started from.
+        target: digest of the pictures it adapts to; "" = it adapts to none.
     """
 
     where: str
@@ -48,6 +49,7 @@ class Facts:
     surgery: dict[str, Any] = field(default_factory=dict)
     views: dict[str, Any] = field(default_factory=dict)
     origin: dict[str, Any] = field(default_factory=dict)
+    target: str = ""
 
 
 class RunFolder:

@@ -15,6 +15,7 @@ from omma import catalog
 from omma.answers.answer import Answer
 from omma.answers.picture import Picture, strip
 from omma.data.batches import Batches
+from omma.data.beside import Beside, unlabelled
 from omma.data.fingerprint import Fingerprint
 from omma.data.frames import Frames
 from omma.data.own.crops import LOOKED, Crops
@@ -29,18 +30,20 @@ from omma.engine.painting.tiles import painted
 from omma.engine.pipeline import Pipeline
 from omma.engine.told import Teller, is_placed, spots
 from omma.engine.turn import Players
-from omma.errors import DataError, OmmaError
+from omma.errors import DataError, NotMeaningful, OmmaError
+from omma.formats.format import open_data
 from omma.models.making import build, settings_of
 from omma.models.network import Network
 from omma.parts.reach import reach
 from omma.parts.surgery import operate
 from omma.progress import Watch
 from omma.recipe import Recipe
-from omma.run.advice import takes
+from omma.run.advice import takes, width_of
 from omma.run.balance import class_weights
 from omma.run.drawing import drawing
 from omma.run.folder import Facts
 from omma.run.glimpse import Glimpses
+from omma.tasks._adapted import adapted
 from omma.tasks.task import Batch, Task
 from omma.words import say
 
@@ -77,15 +80,33 @@ def decide(dataset: Dataset, fingerprint: Fingerprint, recipe: Recipe) -> Task:
     return type(task)(dataset.names, **recipe.task_settings)
 
 
+def target_of(recipe: Recipe, watch: Watch) -> Dataset | None:
+    """The pictures a recipe asks to adapt to, without what anybody said of them; None where it asks for none.
+
+    Raises:
+        NotMeaningful: the task looks at more than one row of features.
+        OmmaError: no such data, or only the head learns.
+        DataError: nothing there that can be read.
+    """
+    if recipe.target is None:
+        return None
+    if catalog.find("tasks", str(recipe.task)).reads != "row":
+        raise NotMeaningful(say("adapt.no_features"))
+    if recipe.freeze:
+        raise OmmaError(say("adapt.nothing_learns", model="freeze=yes"))
+    return unlabelled(open_data(recipe.target, None, watch))
+
+
 def ready(
     task: Task, recipe: Recipe, dataset: Dataset, fingerprint: Fingerprint, machine: Machine, start: bundles.Bundle | None, watch: Watch,
-    kept: Facts | None = None,
+    kept: Facts | None = None, target: Dataset | None = None,
 ) -> Ready:  # fmt: skip
     """Build networks, frames and batches.
 
     Args:
         start: an earlier model to go on from.
         kept: of a run whose checkpoint brings the weights: nothing is fetched, opened or measured again.
+        target: pictures to adapt to, see `target_of`.
     """
     torch.manual_seed(recipe.seed)
     settings = dict(recipe.model_settings)
@@ -122,25 +143,39 @@ def ready(
         raise OmmaError(say("train.windows", task=recipe.task))
     seen = in_windows(dataset, views)
     frames = Originals(seen, views, watch) if views.fit == "own" else Frames(seen, views, home(), watch)
-    if frames.refused:
-        share = len(frames.refused) / len(dataset)
-        watch.warn(say("train.refused", count=len(frames.refused), first=frames.refused[0].where, reason=frames.refused[0].reason))
-        if share > REFUSED_SHARE and not recipe.allow_refused:
-            raise DataError(
-                say("train.too_many_refused", count=len(frames.refused), share=f"{share:.1%}"), dataset.root, say("train.too_many_fix")
-            )
+    _told_refused(frames, dataset, recipe, watch)
+    beside = None
+    if target is not None:
+        task = adapted(task, net, width_of(net, views.channels, views.size))
+        others = Frames(target, views, home(), watch)
+        _told_refused(others, target, recipe, watch)
+        beside = Beside(others, views, recipe, machine.device)
     train = frames.part("train")
     if len(train) < 2:
         raise DataError(say("train.too_few", count=len(train)), dataset.root)
     if recipe.optimizer == "gd":
         recipe.batch = len(train)
-    batches = batches_of(frames, seen, task, views, recipe, machine)
+    batches = batches_of(frames, seen, task, views, recipe, machine, beside)
     if kept is None and start is None and views.fit != "own":
         _shown(net, views, frames, batches, torch.tensor(train[:: max(1, len(train) // 2048)][:2048]))
     machine.place(net)
     players = Players.gather(task, net, recipe)
     watched = None if net.optimises else validator(task, batches, views)
     return Ready(task, recipe, dataset, views, net, players, batches, watched)
+
+
+def _told_refused(frames: Frames | Originals, dataset: Dataset, recipe: Recipe, watch: Watch) -> None:
+    """Name pictures that cannot be read.
+
+    Raises:
+        DataError: they are more than a few.
+    """
+    if not frames.refused:
+        return
+    count, share = len(frames.refused), len(frames.refused) / len(dataset)
+    watch.warn(say("train.refused", count=count, first=frames.refused[0].where, reason=frames.refused[0].reason))
+    if share > REFUSED_SHARE and not recipe.allow_refused:
+        raise DataError(say("train.too_many_refused", count=count, share=f"{share:.1%}"), dataset.root, say("train.too_many_fix"))
 
 
 def _shown(net: Network, views: Views, frames: Any, batches: Batches, some: torch.Tensor) -> None:
@@ -150,12 +185,14 @@ def _shown(net: Network, views: Views, frames: Any, batches: Batches, some: torc
         look_at(batches.truths.at(some))
 
 
-def batches_of(frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine) -> Batches:
+def batches_of(
+    frames: Frames | Originals, seen: Dataset, task: Task, views: Views, recipe: Recipe, machine: Machine, beside: Beside | None = None
+) -> Batches:
     """What a task learns from, step by step: pictures in frames, or parts of pictures at their own size."""
     where = (machine.rank, machine.world, machine.device)
     if isinstance(frames, Originals):
         return Crops(frames, seen, views, recipe, task.scale, *where)
-    return Batches(frames, seen, task, views, recipe, *where)
+    return Batches(frames, seen, task, views, recipe, *where, beside)
 
 
 def _suited(task: Task) -> list[str]:

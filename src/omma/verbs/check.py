@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from omma.checks.findings import Findings
 
 
-def check(data: str, *, fix: bool = False, format: str | None = None, out: str | None = None, watch: Watch = Watch()) -> Findings:
+def check(
+    data: str, *, fix: bool = False, target: str | None = None, format: str | None = None, out: str | None = None, watch: Watch = Watch()
+) -> Findings:
     """Look at every picture and label once and say what is wrong, with file names and what to do; originals are never touched.
 
     Args:
         data: a path or a source's name.
         fix: also write clean.csv, a list without what is faulty, to learn from.
+        target: pictures a model is to adapt to (train target=…), looked at too; their labels are not.
         format: how the data lies on disk; sniffed when left out.
         out: folder for report.html, findings.json and clean.csv; default check-NAME.
 
@@ -27,18 +30,24 @@ def check(data: str, *, fix: bool = False, format: str | None = None, out: str |
         DataError: nothing there that could be a dataset.
     """
     from omma.checks.findings import inspect, write_clean
+    from omma.data.beside import unlabelled
     from omma.formats.format import open_data
     from omma.report.dataset import dataset_page
 
     dataset = open_data(data, format, watch)
     found = inspect(dataset, data, watch)
     found.notes += dataset.notes
+    if target is not None:
+        found.target = inspect(unlabelled(open_data(target, None, watch)), target, watch, labels=False)
     folder = Path(out) if out else Path(f"check-{_name(data)}")
     folder.mkdir(parents=True, exist_ok=True)
     if fix:
         write_clean(found, folder / "clean.csv")
     found.report = folder / "report.html"
     _write(found.report, dataset_page(found).html())
+    if found.target is not None:
+        found.target.report = folder / "target.html"
+        _write(found.target.report, dataset_page(found.target).html())
     _write(folder / "findings.json", json.dumps(found.json(), ensure_ascii=False, indent=1))
     return found
 

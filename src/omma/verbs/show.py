@@ -75,6 +75,7 @@ def _card(bundle: Bundle) -> Card:
         (say("show.views"), _braces(card["views"]).strip()),
         (say("show.point"), _braces(card["operating_point"]).strip() or "–"),
         (say("show.data"), f"{data.get('where', '?')} · {data.get('how_split', '')}".rstrip(" ·")),
+        *([(say("show.target"), str(data["target"]))] if data.get("target") else []),
         (say("show.recipe"), _recipe_words(card.get("recipe", {}))),
         (say("show.origin"), _braces(card.get("origin")).strip() or say("show.random")),
         (say("show.made"), f"omma {card.get('omma', '?')} · {card.get('created', '')}"),

@@ -1,0 +1,1 @@
+"""Parts of networks that learn to serve pictures nobody labelled."""
