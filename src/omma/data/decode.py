@@ -75,12 +75,13 @@ def max_pixels() -> int:
     return MAX_PIXELS if not text or not text.isdigit() else int(text)
 
 
-def decode(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
+def decode(source: Path | bytes, *, name: str | None = None, frame: int = 0) -> np.ndarray:
     """The picture, upright: (H, W, C) uint8, uint16 or float32, C = 1, 3, 4 or more (see the top of this file).
 
     Args:
         source: a file, or the bytes of one.
         name: what to call it in an error; the path if there is one.
+        frame: which of the pictures a GIF, WebP or TIFF may hold.
 
     Raises:
         DataError: not a picture, damaged, truncated or too large; names the file and the reason.
@@ -88,6 +89,9 @@ def decode(source: Path | bytes, *, name: str | None = None) -> np.ndarray:
     try:
         data = source if isinstance(source, bytes) else _bytes(source)
         head = _header(data)
+        if not 0 <= frame < head.frames:
+            raise Unreadable("damaged")
+        head.more["frame"] = frame
         picture = _READERS[head.format](data, head)
         return picture if head.orientation == 1 else _upright(picture, head.orientation)
     except Exception as error:
@@ -343,6 +347,7 @@ def _webp(data: bytes, head: Header) -> np.ndarray:
     from PIL.WebPImagePlugin import WebPImageFile
 
     picture = WebPImageFile(io.BytesIO(data))
+    picture.seek(head.more.get("frame", 0))
     if picture.size != (head.width, head.height):
         raise Unreadable("damaged")
     return np.asarray(picture)
@@ -354,6 +359,7 @@ def _gif(data: bytes, head: Header) -> np.ndarray:
     picture = GifImageFile(io.BytesIO(data))
     if picture.size[0] * picture.size[1] > max_pixels():
         raise Unreadable("damaged")
+    picture.seek(head.more.get("frame", 0))
     return np.asarray(picture.convert("RGBA" if head.channels == 4 else "RGB"))
 
 

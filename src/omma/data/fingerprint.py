@@ -57,7 +57,7 @@ class Fingerprint:
         count: samples, of every split.
         splits: split → samples.
         width, height: of the sampled pictures, upright, in pixels.
-        channels: what a network needs to see: 1 where every sampled picture is grey (also grey stored as colour), else 3.
+        channels: of a frame, what a network needs to see: 1 where every sampled picture is grey (also grey stored as colour), else 3.
         mean, std: of each channel over the training part, 0–1, every picture counting the same; as long as `channels`.
         class_counts: split → class → samples that show it (of masks see `pixel_shares`); samples of no split count under `open`.
         number_stats: number → its statistics over the training part.
@@ -66,6 +66,7 @@ class Fingerprint:
         objects: median, least and greatest number of objects in a picture of the training part; None where none have places.
         sides: of those objects, the square root of the box's area in pixels; None where there is no object.
         pixel_shares: class → its share of the labelled pixels of the sampled masks.
+        frames: of a clip or volume, which come one after another in a picture's channels.
     """
 
     count: int
@@ -82,6 +83,7 @@ class Fingerprint:
     objects: Spread | None = None
     sides: Spread | None = None
     pixel_shares: dict[str, float] = field(default_factory=dict)
+    frames: int = 1
 
     @property
     def train(self) -> int:
@@ -156,12 +158,12 @@ def take(dataset: Dataset, watch: Watch = Watch()) -> Fingerprint:
     if not rows:
         raise DataError(say("split.nothing_readable"), dataset.root, say("split.nothing_readable_fix", root=dataset.root))
     table = np.array(rows)
-    grey = bool((table[:, 2] < GREY).all())
+    grey = bool((table[:, 2] < GREY).all()) and dataset.frames == 1
     mean, std = _levels(table[:, 3:6], table[:, 6:9], grey)
     return Fingerprint(
         count=len(dataset), splits=dataset.counts(), width=_spread(table[:, 0]), height=_spread(table[:, 1]), channels=1 if grey else 3,
         mean=mean, std=std, class_counts=_class_counts(dataset), number_stats=_number_stats(dataset.samples[i] for i in train),
-        digest=sha.hexdigest(), measured=len(rows), pixel_shares=_pixel_shares((dataset.samples[i] for i in places), dataset.names),
+        digest=sha.hexdigest(), measured=len(rows), pixel_shares=_pixel_shares((dataset.samples[i] for i in places), dataset.names), frames=dataset.frames,
         **_objects(dataset.samples[i] for i in train),
     )  # fmt: skip
 
@@ -181,7 +183,9 @@ def _measure(dataset: Dataset, index: int) -> tuple[bytes, list[float] | None]:
             content += good.read_bytes()
         height, width = picture.shape[:2]
         step = _stride(height, width)
-        pixels = to_rgb8(picture[::step, ::step]).reshape(-1, 3).astype(np.float32)
+        seen = picture[::step, ::step]
+        seen = seen.reshape(seen.shape[0], -1, seen.shape[2] // dataset.frames)  # frames beside one another
+        pixels = to_rgb8(seen).reshape(-1, 3).astype(np.float32)
     except (DataError, OSError):
         return b"", None
     colour = float((pixels.max(1) - pixels.min(1)).mean())

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from omma.data.crew import in_threads
+from omma.data.moving.sampled import sheet
 from omma.data.decode import MAX_BYTES, decode, probe, to_rgb8
 from omma.data.readers.exif import Moment, taken
 from omma.data.sample import Dataset
@@ -121,7 +122,7 @@ def _look(dataset: Dataset, index: int) -> _Look | str:
         return error.what
     except OSError as error:
         return error.strerror or type(error).__name__
-    rgb = to_rgb8(picture)
+    rgb = to_rgb8(sheet(picture, dataset.frames))
     thumb = thumbnail(rgb)
     sha = hashlib.blake2b(f"{picture.shape} {picture.dtype}".encode(), digest_size=16)
     sha.update(np.ascontiguousarray(picture).data)

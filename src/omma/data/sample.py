@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,11 +99,12 @@ class Dataset:
         task: the task the format proposes (`classify`, `multilabel`, `regress`); None for pictures without labels.
         root: folder or file it was read from.
         format: the format that read it.
-        pixels: (N, H, W, C) uint8 for packed sets; a list of arrays (H, W, C) where sizes differ; None for files.
+        pixels: (N, H, W, C) uint8 for packed sets; a list of arrays (H, W, C) where sizes differ; `Sampled` clips; None for files.
         refused: what could not be used.
         notes: what a person should know about how it was read, in their language.
         hints: settings of a recipe that a known source asks for.
         how_split: how `split` came about, in words; set by `data.split`.
+        frames: pictures of a clip, or slices of a volume, that lie one after another in the channels of a picture.
         whole: the pictures, where samples are windows of them; see `data/spatial/cut.py`.
         spoil: what makes the pictures bad that are to become good again, where the good ones are all there is; see `data/own/given.py`.
     """
@@ -112,12 +114,13 @@ class Dataset:
     task: str | None
     root: Path
     format: str
-    pixels: np.ndarray | list[np.ndarray] | None = None
+    pixels: np.ndarray | Sequence[np.ndarray] | None = None
     refused: list[Refused] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     how_split: str = ""
     source: str | None = None
     hints: dict[str, Any] = field(default_factory=dict)
+    frames: int = 1
     whole: Dataset | None = None
     spoil: Chain | None = None
 
@@ -197,7 +200,9 @@ class Dataset:
             sha.update(f"{sample.id}\0{sample.split}\0{sample.group}\0{truth}\0{size}\n".encode())
             if (good := good_file(self, sample)) is not None and good != sample.path:
                 sha.update(f"{good.stat().st_size}\n".encode())
-        for array in [self.pixels] if isinstance(self.pixels, np.ndarray) else self.pixels or []:
+        for file in (files := getattr(self.pixels, "files", [])):  # clips: not read to say which they are
+            sha.update(f"{file.stat().st_size if file.exists() else 0}\n".encode())
+        for array in [self.pixels] if isinstance(self.pixels, np.ndarray) else [] if files else self.pixels or []:
             sha.update(np.ascontiguousarray(array).data.cast("B"))
         return sha.hexdigest()
 
@@ -210,6 +215,8 @@ class Dataset:
             if sample.path is not None:
                 moment = sample.path.stat().st_mtime_ns if sample.path.exists() else 0
                 sha.update(f"{sample.path}\0{moment}\n".encode())
+        for file in getattr(self.pixels, "files", []):
+            sha.update(f"{file}\0{file.stat().st_mtime_ns if file.exists() else 0}\n".encode())
         return sha.hexdigest()
 
 

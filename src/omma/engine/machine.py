@@ -39,7 +39,7 @@ class Machine:
 
     def place(self, net: nn.Module) -> nn.Module:
         """A network moved here; convolutions run faster with channels last."""
-        return net.to(self.device).to(memory_format=torch.channels_last)
+        return laid_out(net.to(self.device))
 
     def arithmetic(self) -> AbstractContextManager:
         """The precision of forward and loss."""
@@ -87,6 +87,11 @@ class Machine:
         """Until every rank is here."""
         if self.world > 1:
             distributed.barrier()
+
+
+def laid_out(net: nn.Module) -> nn.Module:
+    """A network with its channels last in memory; one of 3-D convolutions stays as it is: torch has another layout for those."""
+    return net if any(p.dim() == 5 for p in net.parameters()) else net.to(memory_format=torch.channels_last)
 
 
 def device_of(name: str | None) -> torch.device:

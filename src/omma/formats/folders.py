@@ -51,6 +51,11 @@ def read(path: Path, watch: Watch | None = None) -> Dataset:
     pictures = find_pictures(path)
     if not pictures:
         raise DataError(say("formats.no_pictures", found=found(path)), path, say("formats.no_pictures_fix"))
+    return placed(path, pictures)
+
+
+def placed(path: Path, pictures: list[Path]) -> Dataset:
+    """Files below a folder as samples, labelled by the names of folders, see `read`."""
     rows = [(picture, [unicodedata.normalize("NFC", part) for part in picture.relative_to(path).parts]) for picture in pictures]
     tops = {parts[0] for _, parts in rows if len(parts) > 1}
     if not tops or {top.lower() for top in tops} <= PLAIN:

@@ -25,9 +25,11 @@ class Eager(Runtime):
         super().__init__(bundle, lanes)
         import torch
 
+        from omma.engine.machine import laid_out
+
         self.device = torch.device(device)
         for net in bundle.nets.values():
-            net.to(self.device).to(memory_format=torch.channels_last)
+            laid_out(net.to(self.device))
         self._pipeline = bundle.pipeline().to(self.device)
 
     def infer(self, frames: np.ndarray) -> dict[str, np.ndarray]:

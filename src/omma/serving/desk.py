@@ -60,12 +60,13 @@ class Model:
             from omma.serving.wish import seeds_of
 
             return seeds_of(self.bundle, blob), None
-        from omma.data.decode import decode, probe
+        from omma.data.decode import probe
+        from omma.data.moving.sampled import as_read
 
         about = probe(blob)
         if about.width * about.height > self.max_pixels:
             raise DataError(say("serve.too_many_pixels", width=about.width, height=about.height, cap=self.max_pixels // 1_000_000))
-        picture = decode(blob, name=say("serve.picture"))
+        picture = as_read(blob, self.bundle.views.channels, name=say("serve.picture"))
         frames = self.bundle.views.frames(picture)
         return frames, (picture, blob) if self._own else self.bundle.views.spot(*picture.shape[:2])
 

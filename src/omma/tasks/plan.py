@@ -39,13 +39,18 @@ RATES: dict[str, dict[str, float]] = {
 
 def plan_pictures(fingerprint: Fingerprint, recipe: Recipe) -> Recipe:
     """Size, channels, network, rates and views by rule, from how large, how many and how grey the pictures are."""
+    from omma.models.making import settings_of
+
     width, height = fingerprint.width[0], fingerprint.height[0]
     small = max(width, height) <= SMALL
     train = fingerprint.train
     recipe.put("preset", **PRESETS[recipe.preset])
-    recipe.put("plan", channels=1 if fingerprint.channels == 1 else 3)
+    recipe.put("plan", channels=fingerprint.frames * (1 if fingerprint.channels == 1 else 3))
     if recipe.model is None:
-        recipe.put("plan", model="quick" if recipe.preset == "best" else "quick-narrow")
+        quick_one = "quick" if recipe.preset == "best" else "quick-narrow"
+        recipe.put("plan", model=quick_one if fingerprint.frames == 1 else "c3d-small")
+    if fingerprint.frames > 1 and "frames" in settings_of(str(recipe.model)):
+        recipe.model_settings.setdefault("frames", fingerprint.frames)
     quick = str(recipe.model).startswith("quick")
     recipe.put("plan", **_view(width, height, small, recipe), **_learning(train, quick, recipe), **_variation(train, small, quick))
     if not recipe.flip:  # what was not learned from mirrored pictures is not asked about them

@@ -224,11 +224,11 @@ class Job:
         return results
 
     def _picture(self, place: int) -> np.ndarray:
-        from omma.data.decode import decode
+        from omma.data.moving.sampled import as_read
 
         if place in self.inputs.missing:
             raise DataError(self.inputs.missing[place])
-        return decode(Path(self.inputs.files[place]))
+        return as_read(Path(self.inputs.files[place]), self.opened.views.channels)
 
     def _dressed(self, place: int, answer: Answer, original: np.ndarray) -> Told:
         """JSON of an answer that is a picture, written with what its original has beside what a network sees."""
@@ -245,7 +245,7 @@ class Job:
         from omma.verbs._outputs import draw_into
 
         assert self.folder is not None
-        draw_into(self.folder.out, self.inputs.files[place], answer, self.below[place])
+        draw_into(self.folder.out, self.inputs.files[place], answer, self.below[place], self.opened.views.channels)
 
     def _row(self, place: int, answer: Told, features: np.ndarray | None) -> Row:
         if isinstance(answer, str):

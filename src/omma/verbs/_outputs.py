@@ -201,11 +201,18 @@ def sort_into(out: Path, row: dict[str, Any], below: str) -> None:
         _put(out / name / below, lambda place: shutil.copyfile(row["path"], place))
 
 
-def draw_into(out: Path, path: str, answer: Any, below: str) -> None:
-    """Write the picture with its answer on it as `<name>.jpg`, the whole old name before it, so that no two are the same."""
-    from omma.data.decode import decode, to_rgb8
+def draw_into(out: Path, path: str, answer: Any, below: str, channels: int = 3) -> None:
+    """Write the picture with its answer on it as `<name>.jpg`, the whole old name before it, so that no two are the same.
 
-    keep_drawn(out, answer.draw(to_rgb8(decode(Path(path)))), below)
+    Args:
+        channels: that the network reads; of a clip that it reads as a whole, the frame in the middle is drawn on.
+    """
+    from omma.data.decode import to_rgb8
+    from omma.data.moving.sampled import as_read, moments, poster
+
+    picture = as_read(Path(path), channels)
+    frames = moments(channels) if picture.shape[2] == channels else 1
+    keep_drawn(out, answer.draw(to_rgb8(poster(picture, frames))), below)
 
 
 def keep_drawn(out: Path, drawn: np.ndarray, below: str) -> None:

@@ -106,7 +106,8 @@ def explain(
     if method is not None:
         catalog.find("explainers", method)  # a misspelt method is told before anything slow is loaded
     from omma import bundle as bundles
-    from omma.data.decode import decode, to_rgb8
+    from omma.data.decode import to_rgb8
+    from omma.data.moving.sampled import as_read, moments, poster
     from omma.engine.machine import device_of
 
     place = device_of(device)
@@ -114,12 +115,13 @@ def explain(
     if opened.task.asks == "seed":
         raise NotMeaningful(say("generate.no_question"), opened.path)
     method = method or opened.task.explains
-    original = decode(Path(picture))
+    original = as_read(Path(picture), opened.views.channels)
     answer, asked, region, full, proof = explained(opened, original, method, about, watch, corners_of(at))
     from omma.answers import draw
 
     lines = [f"{asked} · {method}"] + ([] if proof.beats_random else [say("explain.no_better")])
-    overlay = draw.overlay(draw.enlarge(to_rgb8(original)), shares(full))
+    seen = poster(original, moments(opened.views.channels) if original.shape[2] == opened.views.channels else 1)
+    overlay = draw.overlay(draw.enlarge(to_rgb8(seen)), shares(full))
     if region is not None:
         overlay = draw.outlined(overlay, region, *original.shape[:2])
     overlay = draw.banner(overlay, lines, opened.names)

@@ -136,9 +136,9 @@ def _picture(of: Subject, picture: str | None, dataset: Dataset | None, watch: W
     if of.seeded:
         return None, say("look.seed", seed=0)
     if picture is not None:
-        from omma.data.decode import decode
+        from omma.data.moving.sampled import as_read
 
-        return decode(Path(picture)), Path(picture).name
+        return as_read(Path(picture), of.bundle.views.channels), Path(picture).name
     if dataset is not None and len(dataset):
         place = next((i for i, sample in enumerate(dataset.samples) if sample.split in ("test", "val")), 0)
         return dataset.picture(place), dataset.samples[place].id

@@ -83,7 +83,7 @@ def predict(
 
     With `out` every row is also kept there as it comes: said again after an interruption, the same words go on where it was.
 
-    A clip gives one row a frame, `{"path", "frame", "seconds", …}`, answered in order and one at a time unless `batch` says more; how
+    A model that learned from clips answers each as a whole. With any other, a clip gives one row a frame, `{"path", "frame", "seconds", …}`, answered in order and one at a time unless `batch` says more; how
     long a frame takes is told at the end. Drawn, it is a picture a frame or, as clip, a clip again; pictures become one, folder by
     folder, sorted as people count (frame2 before frame10). Where answers are pictures, a clip becomes a clip of them, without its sound.
 
@@ -115,6 +115,7 @@ def predict(
         BundleError: no sound bundle.
     """
     from omma import bundle as bundles
+    from omma.data.moving.sampled import moments
     from omma.engine.machine import device_of
     from omma.verbs._clips import Reel, takes
     from omma.verbs._inputs import gather
@@ -127,10 +128,10 @@ def predict(
         return draw(*drawing, out, device, runtime, watch)
     place = device_of(device)
     inputs = gather(paths, None if out is None else Path(out), in_time=as_ == "clip")
-    moving = takes(inputs, as_)
+    opened = bundles.open(bundle)
+    moving = takes(inputs, as_) if as_ == "clip" or moments(opened.views.channels) == 1 else None
     if moving is not None and (embed is not None or as_ == "folders"):
         raise OmmaError(say("predict.not_of_clips", flag="--as folders" if embed is None else "--embed"))
-    opened = bundles.open(bundle)
     _suits(opened, out is None, as_)
     painting = _restyled(opened, style, strength)
     runtime = "eager" if painting else runtime  # graphs are kept as the bundle is

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,9 @@ def read(data: bytes, head: Header) -> np.ndarray:
     if look > _YCBCR:
         raise Unreadable("odd_tiff", what=f"photometric {look}")
     with tifffile.TiffFile(io.BytesIO(data), _multifile=False) as file:
-        page = file.pages[0]
+        page: Any = file.pages[head.more.get("frame", 0)]
+        if head.more.get("frame", 0):
+            _alike(page, file.pages[0], len(data))
         values = page.asarray(maxworkers=1)
         axes = page.axes
     if axes == "SYX":
@@ -152,6 +155,13 @@ def read(data: bytes, head: Header) -> np.ndarray:
     if look == _YCBCR and _one(tags, "compression", 1) not in (6, 7):
         return _from_ycbcr(values)
     return _arranged(values, tags.get("extra", ()))
+
+
+def _alike(page: Any, first: Any, size: int) -> None:
+    """A later page is as large as the first, which was looked at before anything was decoded, and lies inside the file."""
+    ends = zip(page.dataoffsets, page.databytecounts, strict=True)
+    if page.shape != first.shape or page.dtype != first.dtype or any(start <= 0 or start + count > size for start, count in ends):
+        raise Unreadable("damaged")
 
 
 def _full(values: np.ndarray, bits: int) -> np.ndarray:
