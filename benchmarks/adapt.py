@@ -1,9 +1,10 @@
-"""Does adaptation help? Digits of MNIST with labels, digits of USPS without: accuracy on USPS's test part, with and without `target=`.
+"""Does adaptation help? Digits of MNIST with labels, of USPS without: accuracy on USPS's test part, with and without `target=`.
 
     OMMA_MIRROR=FOLDER python benchmarks/adapt.py [--model dann] [--seeds 5] [--steps 600] [--tune] [k=v …]
 
-FOLDER holds mnist-20k.zip and usps.npz. Both runs of a seed have the same source pictures, steps, order and start; the difference is paired by picture, seeds
-taken together. `--tune` keeps the test part shut: 1,500 pictures of USPS's training part take its place, and nobody adapts to them.
+FOLDER holds mnist-20k.zip and usps.npz. Both runs of a seed have the same source pictures, steps, order and start; the difference is paired
+by picture, seeds taken together. `--tune` keeps the test part shut: 1,500 pictures of USPS's training part take its place, and nobody
+adapts to them.
 """
 
 from __future__ import annotations
@@ -87,7 +88,8 @@ def difference(rows: list[dict[str, Any]]) -> dict[str, Any]:
     ])  # fmt: skip
     chance = np.random.default_rng(0)
     drawn = [
-        pairs[chance.integers(0, len(pairs), len(pairs))][:, chance.integers(0, pairs.shape[1], pairs.shape[1])].mean() for _ in range(DRAWS)
+        pairs[chance.integers(0, len(pairs), len(pairs))][:, chance.integers(0, pairs.shape[1], pairs.shape[1])].mean()
+        for _ in range(DRAWS)
     ]
     low, high = np.quantile(drawn, [0.025, 0.975])
     return {"difference": float(pairs.mean()), "low": float(low), "high": float(high), "better": int((pairs.mean(1) > 0).sum())}

@@ -116,7 +116,9 @@ def test_nothing_is_confused_at_the_beginning():
     task, made = players(recipe)
     _, alone = players(recipe)
     turn.take(task, made, some(0.0), 0, recipe, CPU, 0.1, 8)
-    turn.take(Classify(["a", "b"]), Players({"net": alone.nets["net"]}, {"net": alone.optimizers["net"]}), some(0.0), 0, recipe, CPU, 0.1, 8)
+    turn.take(
+        Classify(["a", "b"]), Players({"net": alone.nets["net"]}, {"net": alone.optimizers["net"]}), some(0.0), 0, recipe, CPU, 0.1, 8
+    )
     for moved, p in zip(made.nets["net"].parameters(), alone.nets["net"].parameters(), strict=True):
         assert torch.allclose(moved, p, atol=1e-6)
 

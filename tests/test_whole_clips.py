@@ -207,6 +207,17 @@ def test_what_moves_to_the_left_is_told_from_what_moves_to_the_right(tmp_path):
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(count):
                 volume(tmp_path / part / name / f"{i}.tif", 16, seed=i + 100 * (part == "test"), step=step)
-    words = ["model=c3d-small", "tta=none", "size=32", "batch=8", "val=0", "flip=no", "shift=0", "optimizer=adamw", "rate=0.001", "forget=0"]
+    words = [
+        "model=c3d-small",
+        "tta=none",
+        "size=32",
+        "batch=8",
+        "val=0",
+        "flip=no",
+        "shift=0",
+        "optimizer=adamw",
+        "rate=0.001",
+        "forget=0",
+    ]
     told = train(str(tmp_path), *words, format="clips", budget="120 steps", out=str(tmp_path / "run"))
     assert told.scores["accuracy"]["value"] > 0.9

@@ -163,8 +163,8 @@ def take(dataset: Dataset, watch: Watch = Watch()) -> Fingerprint:
     return Fingerprint(
         count=len(dataset), splits=dataset.counts(), width=_spread(table[:, 0]), height=_spread(table[:, 1]), channels=1 if grey else 3,
         mean=mean, std=std, class_counts=_class_counts(dataset), number_stats=_number_stats(dataset.samples[i] for i in train),
-        digest=sha.hexdigest(), measured=len(rows), pixel_shares=_pixel_shares((dataset.samples[i] for i in places), dataset.names), frames=dataset.frames,
-        **_objects(dataset.samples[i] for i in train),
+        digest=sha.hexdigest(), measured=len(rows), pixel_shares=_pixel_shares((dataset.samples[i] for i in places), dataset.names),
+        frames=dataset.frames, **_objects(dataset.samples[i] for i in train),
     )  # fmt: skip
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image
 
 from omma.data.crew import in_threads
-from omma.data.moving.sampled import sheet
 from omma.data.decode import MAX_BYTES, decode, probe, to_rgb8
+from omma.data.moving.sampled import sheet
 from omma.data.readers.exif import Moment, taken
 from omma.data.sample import Dataset
 from omma.errors import DataError

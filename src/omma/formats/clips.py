@@ -1,4 +1,4 @@
-"""Class folders of clips or volumes: each is one sample of 16 frames or slices, evenly taken (mp4, avi, mov …; TIFF, GIF, WebP of several)."""
+"""Class folders of clips or volumes: each is one sample of 16 frames or slices (mp4, avi, mov …; TIFF, GIF, WebP of several)."""
 
 from __future__ import annotations
 

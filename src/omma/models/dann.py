@@ -1,4 +1,4 @@
-"""The network for digits of domain-adversarial training (Ganin et al. 2016, figure 4): small, and good at forgetting whose digits they are."""
+"""The network for digits of domain-adversarial training (Ganin et al. 2016, figure 4), which learns not to know whose digits they are."""
 
 from __future__ import annotations
 

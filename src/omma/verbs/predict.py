@@ -83,9 +83,10 @@ def predict(
 
     With `out` every row is also kept there as it comes: said again after an interruption, the same words go on where it was.
 
-    A model that learned from clips answers each as a whole. With any other, a clip gives one row a frame, `{"path", "frame", "seconds", …}`, answered in order and one at a time unless `batch` says more; how
-    long a frame takes is told at the end. Drawn, it is a picture a frame or, as clip, a clip again; pictures become one, folder by
-    folder, sorted as people count (frame2 before frame10). Where answers are pictures, a clip becomes a clip of them, without its sound.
+    A model that learned from clips answers each as a whole. With any other, a clip gives one row a frame, `{"path", "frame", …}`,
+    answered in order and one at a time unless `batch` says more; how long a frame takes is told at the end. Drawn, it is a picture a
+    frame or, as clip, a clip again; pictures become one, folder by folder, sorted as people count (frame2 before frame10). Where
+    answers are pictures, a clip becomes a clip of them, without its sound.
 
     Args:
         bundle: a bundle or a run folder.

@@ -31,7 +31,7 @@ def is_clip(path: Path) -> bool:
 def sampled(source: Path | bytes, frames: int = FRAMES, *, name: str | None = None) -> np.ndarray:
     """(H, W, frames · 3) uint8: frames in the middle of equal stretches of a clip, or slices of a volume (TIFF, GIF or WebP of several).
 
-    Where there are fewer they come up again. Values deeper than 8 bits keep their place between the darkest and the brightest of all slices.
+    Where there are fewer they come up again. Deeper values than 8 bits are scaled alike in all of them.
 
     Raises:
         DataError: it cannot be read, or frames are not of one size.
@@ -69,7 +69,7 @@ def poster(picture: np.ndarray, frames: int) -> np.ndarray:
 
 
 def sheet(picture: np.ndarray, frames: int) -> np.ndarray:
-    """(H, W, frames · 3) → all frames side by side and below one another, (k·H, k·W, 3), black where none is left; itself where there is one.
+    """(H, W, frames · 3) → all frames side by side and below one another, (k·H, k·W, 3), black where none is left.
 
     Two clips that meet in a frame are not alike.
     """
