@@ -113,4 +113,4 @@ def test_yardsticks_through_the_verbs(name, tmp_path):
 
     answers = list(omma.predict(str(tmp_path / "run"), *map(str, folder_of(tmp_path / "pictures", 3))))
     assert len(answers) == 3
-    assert omma.evaluate(str(tmp_path / "run"), "digits").json()["metrics"]["accuracy"]["value"] > 0.6
+    assert omma.evaluate(str(tmp_path / "run"), "digits").json()["accuracy"]["value"] > 0.6

@@ -22,6 +22,7 @@ from omma.errors import DataError
 from omma.formats.format import open_data
 from omma.models.making import build
 from omma.tasks.classify import Classify
+from omma.testing import check_format
 from omma.verbs.train import train
 
 WORDS = ["threads=1", "tta=none", "size=32", "batch=4", "val=0.25", "test=0.25"]
@@ -178,6 +179,7 @@ def test_clips_are_read_without_being_told(tmp_path):
         (tmp_path / name).mkdir()
         for i in range(2):
             moving(tmp_path / name / f"{i}.mp4", count=20)
+    check_format("clips", tmp_path)
     dataset = open_data(tmp_path)
     assert dataset.format == "clips" and len(dataset) == 4 and any("16" in note for note in dataset.notes)
     picture = dataset.picture(0)
