@@ -1,10 +1,10 @@
 """Does adaptation help? Digits of MNIST with labels, of USPS without: accuracy on USPS's test part, with and without `target=`.
 
-    OMMA_MIRROR=FOLDER python benchmarks/adapt.py [--model dann] [--seeds 5] [--steps 600] [--tune] [k=v …]
+    OMMA_MIRROR=FOLDER python benchmarks/adapt.py [--model dann] [--seeds 5] [--steps 400] [--keep FOLDER] [--tune] [k=v …]
 
 FOLDER holds mnist-20k.zip and usps.npz. Both runs of a seed have the same source pictures, steps, order and start; the difference is paired
 by picture, seeds taken together. `--tune` keeps the test part shut: 1,500 pictures of USPS's training part take its place, and nobody
-adapts to them.
+adapts to them. `--keep` leaves the runs in a folder and learns only those that are not there yet.
 """
 
 from __future__ import annotations
@@ -71,7 +71,8 @@ def both(model: str, seed: int, steps: int, words: list[str], source: Path, targ
     for how, more in (("source only", []), ("adapted", [f"target={target}"])):
         began = time.monotonic()
         out = folder / f"{how.replace(' ', '-')}-{seed}"
-        train(str(source), *SETTINGS, *words, *more, task="classify", model=model, seed=seed, budget=f"{steps} steps", out=str(out))
+        if not (out / "bundle").is_dir():
+            train(str(source), *SETTINGS, *words, *more, task="classify", model=model, seed=seed, budget=f"{steps} steps", out=str(out))
         seconds = time.monotonic() - began
         hits = right(out, target)
         rows.append({"seed": seed, "how": how, "accuracy": float(hits.mean()), "seconds": seconds, "hits": hits})
@@ -100,22 +101,25 @@ def main() -> None:
     words.add_argument("--model", default="dann")
     words.add_argument("--seeds", type=int, default=5)
     words.add_argument("--first", type=int, default=0)
-    words.add_argument("--steps", type=int, default=600)
+    words.add_argument("--steps", type=int, default=400)
+    words.add_argument("--keep", type=Path)
     words.add_argument("--tune", action="store_true")
     words.add_argument("settings", nargs="*")
     args = words.parse_intermixed_args()
     with tempfile.TemporaryDirectory() as name:
-        source, target = written(Path(name), args.tune)
+        place = args.keep or Path(name)
+        place.mkdir(parents=True, exist_ok=True)
+        source, target = written(place, args.tune)
         rows = [
             row
             for seed in range(args.first, args.first + args.seeds)
-            for row in both(args.model, seed, args.steps, args.settings, source, target, Path(name))
+            for row in both(args.model, seed, args.steps, args.settings, source, target, place)
         ]
     told = difference(rows)
     for row in rows:
         del row["hits"]
     means = {how: statistics.mean(row["accuracy"] for row in rows if row["how"] == how) for how in ("source only", "adapted")}
-    report("adapt", rows, **means, **told, **{key: value for key, value in vars(args).items() if key != "settings"})
+    report("adapt", rows, **means, **told, **{key: value for key, value in vars(args).items() if key not in ("settings", "keep")})
 
 
 if __name__ == "__main__":

