@@ -10,7 +10,7 @@ import numpy as np
 from omma.metrics._matching import Matcher
 from omma.metrics._objects import OfObjects, shown
 from omma.metrics._per_picture import tally
-from omma.metrics.counts import Counted
+from omma.metrics.counts import Counted, from_each_on
 from omma.metrics.metric import Records
 
 
@@ -35,6 +35,17 @@ class Found(OfObjects, Counted):
 
     def each(self, records: Records, weights: np.ndarray) -> np.ndarray:
         return self.one(*self._sums(records, weights))
+
+    def swept(
+        self, predictions: Sequence[Any], truths: Sequence[Any], levels: np.ndarray, alone: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """As `Counted.swept`; every object is a statement of its own."""
+        matched = self.matcher(predictions, truths)
+        outcome, found, size = matched.outcome[:, self.size, 0], matched.predicted, len(self.names)
+        some = outcome >= 0
+        counts = from_each_on(found.label[some], found.score[some], outcome[some] == 1, size, np.asarray(levels, float))
+        true = np.bincount(matched.true.label[matched.counts[:, self.size]], minlength=size)
+        return *counts, np.repeat(true[:, None], len(levels), 1).astype(float)
 
     def _sums(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = len(self.names)

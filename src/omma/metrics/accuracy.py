@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from omma.metrics._confused import Confused
 from omma.metrics.counts import average, indicators, most_confused
-from omma.metrics.metric import Gallery, Metric, Records
+from omma.metrics.metric import Gallery, Records
 
 
-class Accuracy(Metric):
+class Accuracy(Confused):
     """Right / all. For `Labels` this is the subset accuracy: every class right at once."""
 
     def records(self, predictions: Sequence[Any], truths: Sequence[Any]) -> Records:
@@ -34,9 +35,12 @@ class Accuracy(Metric):
             return []
         rooms = []
         for true, named, count in most_confused(table):
-            places = np.flatnonzero(records["truth"][:, true] & records["predicted"][:, named])[: most // 2].tolist()
+            places = self.behind(records, true, named).places[: most // 2]
             rooms.append(Gallery("confused", places, {"true": self.names[true], "named": self.names[named], "count": count}))
         return rooms
+
+    def behind(self, records: Records, true: int, named: int) -> Gallery:
+        return Gallery("confused", np.flatnonzero(records["truth"][:, true] & records["predicted"][:, named]).tolist())
 
     def _confusion(self, records: Records) -> np.ndarray | None:
         truth, predicted = records["truth"], records["predicted"]

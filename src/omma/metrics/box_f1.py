@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from omma.metrics._confused import Confused
 from omma.metrics._found import Found
 from omma.metrics._matching import Asked
 from omma.metrics._mistakes import KINDS, mistakes
@@ -17,7 +18,7 @@ from omma.metrics.f1 import F1
 from omma.metrics.metric import Gallery, Records
 
 
-class BoxF1(Found, F1):
+class BoxF1(Found, F1, Confused):
     """F1 at the operating threshold; the mean over the classes that occur or are named.
 
     Its figure is the confusion of the classes with one another and with the background; its galleries are the pictures with most objects
@@ -45,6 +46,11 @@ class BoxF1(Found, F1):
             if count := int((kinds == place).sum()):
                 rooms.append(_gallery(kind, records, kinds == place, {"count": count}, most))
         return rooms
+
+    def behind(self, records: Records, true: int, named: int) -> Gallery:
+        """Corners around the objects of the cell; what is missed lies in the last column, what is invented in the last row."""
+        found = (joined(records["pairs"]).reshape(-1, 2) == (true, named)).all(1)
+        return _gallery("confused", records, found, {}, 2 * len(records["pairs"]))
 
     def _confusion(self, records: Records) -> np.ndarray:
         size = len(self.names) + 1

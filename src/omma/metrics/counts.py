@@ -59,6 +59,18 @@ def most_confused(table: np.ndarray, most: int = 3) -> list[tuple[int, int, int]
     return [(*divmod(int(cell), len(table)), int(off.flat[cell])) for cell in cells if off.flat[cell]]
 
 
+def from_each_on(label: np.ndarray, share: np.ndarray, hit: np.ndarray, classes: int, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many statements of each class ((n,) label, share, hit) are right, and how many there are, from each level on: (K, L) each."""
+    hits, named = np.zeros((classes, len(levels))), np.zeros((classes, len(levels)))
+    for k in range(classes):
+        own = label == k
+        order = np.argsort(share[own], kind="stable")
+        below = np.searchsorted(share[own][order], levels, "left")
+        right = np.append(0, np.cumsum(hit[own][order]))
+        hits[k], named[k] = right[-1] - right[below], len(order) - below
+    return hits, named
+
+
 class Counted(Metric):
     """Precision, recall and F1: from the hits (true positives), the times named and the times true of each class.
 
@@ -88,13 +100,33 @@ class Counted(Metric):
         return self.one(*self._sums(records, weights)) if self.average == "macro" else None
 
     def summaries(self, records: Records, weights: np.ndarray) -> np.ndarray:
-        hits, named, true = self._sums(records, weights)
+        return self.pooled(*self._sums(records, weights))
+
+    def pooled(self, hits: np.ndarray, named: np.ndarray, true: np.ndarray) -> np.ndarray:
+        """The number of all classes from the counts of each, (K, D) → (D,)."""
         if self.average == "micro":
             return self.one(hits.sum(0), named.sum(0), true.sum(0))
         rows = self.one(hits, named, true)
         if self.average == "macro":
             return mean_of_defined(rows)
         return ratio((np.nan_to_num(rows) * true).sum(0), true.sum(0))
+
+    def swept(
+        self, predictions: Sequence[Any], truths: Sequence[Any], levels: np.ndarray, alone: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hits, times named and times true of each class if what is less probable than a level were not said: (K, L) each.
+
+        Args:
+            levels: (L,) thresholds, 0–1.
+            alone: each class is asked for by itself, whatever else is more probable (one against the rest).
+        """
+        truth, shares = indicators(truths, self.names), probabilities(predictions, self.names)
+        if not alone and any(not hasattr(answer, "labels") for answer in predictions):
+            shares = np.where(indicators(predictions, self.names), shares, -1.0)  # of several classes one is said
+        # As an operating point is applied: in float32.
+        label = np.tile(np.arange(len(self.names)), len(shares))
+        counts = from_each_on(label, shares.ravel(), truth.ravel(), len(self.names), levels.astype(np.float32).astype(float))
+        return *counts, np.repeat(truth.sum(0)[:, None], len(levels), 1).astype(float)
 
     def carriers(self, records: Records) -> np.ndarray:
         return records["truth"].sum(0).astype(float) if self.average == "macro" else super().carriers(records)

@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from omma.metrics._confused import Confused
 from omma.metrics._of_classes import OfClasses
 from omma.metrics._pixels import OfPixels, summed
 from omma.metrics.counts import mean_of_defined, most_confused, ratio
 from omma.metrics.metric import Gallery, Records
 
 
-class Miou(OfPixels, OfClasses):
+class Miou(OfPixels, OfClasses, Confused):
     """tp / (tp + fp + fn) of each class, pixels summed over all pictures (PASCAL VOC, Everingham et al. 2010).
 
     The mean runs over the classes that are true or named anywhere, the background among them where it is a class.
@@ -41,10 +42,13 @@ class Miou(OfPixels, OfClasses):
             return []
         rooms = []
         for true, named, count in most_confused(records["confusion"].sum(0, dtype=np.int64)):
-            pixels = records["confusion"][:, true, named].astype(np.int64)
-            places = [int(i) for i in np.argsort(-pixels, kind="stable")[: most // 2] if pixels[i]]
+            places = self.behind(records, true, named).places[: most // 2]
             rooms.append(Gallery("confused", places, {"true": self.names[true], "named": self.names[named], "count": count}))
         return rooms
+
+    def behind(self, records: Records, true: int, named: int) -> Gallery:
+        pixels = records["confusion"][:, true, named].astype(np.int64)
+        return Gallery("confused", [int(i) for i in np.argsort(-pixels, kind="stable") if pixels[i]])
 
 
 def _iou(right: np.ndarray, invented: np.ndarray, missed: np.ndarray) -> np.ndarray:

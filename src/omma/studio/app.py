@@ -16,6 +16,7 @@ from starlette.routing import Route
 import omma
 from omma.studio.ask import Ask, routes
 from omma.studio.jobs import Jobs
+from omma.studio.judged import Judge
 from omma.studio.pages import data, label, out, projects, results, train, trial
 from omma.studio.shelf import Shelf
 from omma.studio.store import Store
@@ -46,6 +47,7 @@ class Studio:
         self.thumbs = Thumbs(home / "thumbs")
         self.shelf = Shelf(self.store)
         self.models = trial.Models()
+        self.judge = Judge(home / "judged", self.shelf)
         self.ending = False  # streams look at it and end
 
     @property

@@ -83,8 +83,8 @@ class Shelf:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._open: OrderedDict[int, Opened] = OrderedDict()
-        self._locks: dict[int, threading.Lock] = {}
+        self._open: OrderedDict[tuple[str, str | None], Opened] = OrderedDict()
+        self._locks: dict[tuple[str, str | None], threading.Lock] = {}
         self._guard = threading.Lock()
 
     def get(self, project: int) -> Opened:
@@ -93,27 +93,43 @@ class Shelf:
         Raises:
             OmmaError, DataError: it cannot be read; says what was found.
         """
-        data = self.store.known(project)["data"]
+        return self.of(self.store.known(project)["data"])
+
+    def of(self, data: str, format: str | None = None) -> Opened:
+        """The dataset at a path, whoever asks.
+
+        Args:
+            format: how it lies there; sniffed when left out.
+
+        Raises:
+            OmmaError, DataError: it cannot be read; says what was found.
+        """
+        key = data, format
         with self._guard:
-            lock = self._locks.setdefault(project, threading.Lock())
+            # A run names the format in which its data was found: the dataset of a project is the same one.
+            plain = self._open.get((data, None))
+            key = (data, None) if plain is not None and plain.dataset.format == format else key
+            lock = self._locks.setdefault(key, threading.Lock())
         with lock:
             stamp = _stamp(data)
-            found = self._open.get(project)
+            found = self._open.get(key)
             # Notes are sentences made while reading: a reader of the other language has it read again.
             foreign = found is not None and bool(found.dataset.notes) and found.tongue != language()
             if found is None or found.stamp != stamp or foreign:
-                found = look(open_data(data), stamp)
+                found = look(open_data(data, key[1]), stamp)
             with self._guard:
-                self._open[project] = found
-                self._open.move_to_end(project)
+                self._open[key] = found
+                self._open.move_to_end(key)
                 while len(self._open) > KEPT:
                     self._open.popitem(last=False)
             return found
 
     def forget(self, project: int) -> None:
         """Read it again when it is asked for next: something was written."""
+        data = self.store.known(project)["data"]
         with self._guard:
-            self._open.pop(project, None)
+            for key in [key for key in self._open if key[0] == data]:
+                del self._open[key]
 
     def sample(self, project: int, place: Any) -> tuple[Opened, int]:
         """The dataset and a place that exists in it.

@@ -41,7 +41,7 @@ def evaluate(
         split: train, val, test or all; default: the run's own held-out part, of other data its test part, else all of it.
         compare: another bundle or run, tested on the same pictures, with a verdict: better, worse or cannot tell.
         format: how the data lies on disk; sniffed when left out.
-        out: write a report page here (a file or a folder).
+        out: write a report page here (a file or a folder; in a folder every answer too, as answers.jsonl).
         features: of a model that draws or restores: the network by whose eyes pictures are measured: random, a run, or timm/NAME:FILE;
             that of its training when left out. Where it restores, NAME:FILE+FILE brings the weights of LPIPS.
         helps: of a model that draws by class: also train a classifier with and without drawn pictures, for so long each (2min), and say
@@ -84,8 +84,12 @@ def evaluate(
         evaluation.helped = _helped(model, plain, dataset, helps, place, watch)
     if out is not None:
         from omma.report.run import write_page
+        from omma.run.answers import keep
 
-        evaluation.report = str(write_page(Path(out), model, evaluation, dataset, watch))
+        page = write_page(Path(out), model, evaluation, dataset, watch)
+        evaluation.report = str(page)
+        if page != Path(out):
+            keep(page.parent, evaluation, model.task)
     return evaluation
 
 

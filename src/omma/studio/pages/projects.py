@@ -38,8 +38,8 @@ def begin(ask: Ask) -> dict[str, Any]:
 
 def forget(ask: Ask) -> dict[str, Any]:
     """Take a project off the list; files stay."""
-    ask.studio.store.forget(ask.project)
     ask.studio.shelf.forget(ask.project)
+    ask.studio.store.forget(ask.project)
     return {}
 
 

@@ -1,15 +1,23 @@
-"""Results: the report of a run, and its scores."""
+"""Results: the report of a run, and its answers taken apart: the pictures behind a number, another threshold."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from starlette.responses import FileResponse
 
-from omma.errors import OmmaError
-from omma.studio import runs
-from omma.studio.ask import Ask
-from omma.words import say
+from omma.answers.placed import Placed
+from omma.errors import DataError, OmmaError
+from omma.report.operating import sweepable, swept
+from omma.report.phrase import phrase
+from omma.studio import runs, thumbs
+from omma.studio.ask import Ask, picture
+from omma.studio.judged import Judged
+from omma.words import metric, say
+
+MOST_CLASSES, MOST_PAIRS = 40, 40  # a matrix of more classes is a list of its largest cells
+TOGETHER = 400  # rows of a gallery told at once
 
 
 def report(ask: Ask) -> Any:
@@ -25,7 +33,127 @@ def summary(ask: Ask) -> dict[str, Any]:
     return runs.summary(runs.one(ask.studio.runs, ask.path["run"]))
 
 
+def answers(ask: Ask) -> dict[str, Any]:
+    """Whether the answers of a run are there, and what they show: the confusion matrix, the classes that have a threshold."""
+    run = runs.one(ask.studio.runs, ask.path["run"])
+    if not (run / "bundle" / "bundle.json").is_file() or not ask.studio.judge.able(run):
+        return {"state": "unable"}
+    if ask.studio.judge.file(run) is None:
+        job = next((one for one in ask.studio.jobs.of(ask.project) if one["verb"] == "evaluate" and one["run"] == str(run)), None)
+        at_work = job is not None and job["state"] in ("begins", "works")
+        return {"state": "works" if at_work else "none", "job": job["id"] if at_work else None, "error": job["error"] if job else None}
+    found = ask.studio.judge.get(run)
+    return {
+        "state": "there", "split": found.kept.split, "count": len(found.kept.ids), "confusion": _confusion(found),
+        "classes": found.task.names if sweepable(found.metrics) else [],
+    }  # fmt: skip
+
+
+def _confusion(found: Judged) -> dict[str, Any] | None:
+    """{"names", "counts", "pairs": the largest cells beside the diagonal, "unit"}; `counts` only where there are few classes."""
+    confused = found.confused()
+    figure = None if confused is None else confused[0].figure(confused[1])
+    if figure is None:
+        return None
+    names, table = figure["names"], np.asarray(figure["counts"])
+    off = table * ~np.eye(len(table), dtype=bool)
+    largest = [int(cell) for cell in np.argsort(-off, axis=None, kind="stable")[:MOST_PAIRS] if off.flat[cell]]
+    pairs = [[*divmod(cell, len(table)), int(off.flat[cell])] for cell in largest]
+    # What a cell counts: objects where the background is a class of its own, pixels where answers are maps, else pictures.
+    placed = found.task.answer.kind if issubclass(found.task.answer, Placed) else ""
+    unit = "objects" if len(names) > len(found.task.names) else "pixels" if placed else "pictures"
+    shown = names if unit != "objects" else [*names[:-1], say("studio.background")]
+    return {"names": shown, "counts": table.tolist() if len(names) <= MOST_CLASSES else None, "pairs": pairs, "unit": unit}
+
+
+def again(ask: Ask) -> dict[str, Any]:
+    """`omma evaluate` over the run's own data, so that its answers are there."""
+    run = runs.one(ask.studio.runs, ask.path["run"])
+    out = ask.studio.judge.folder(run)
+    out.mkdir(parents=True, exist_ok=True)
+    words = ["evaluate", str(run.relative_to(ask.studio.cwd)), "--out", str(out)]
+    return {"job": ask.studio.jobs.begin(ask.project, words, run)}
+
+
+def _judged(ask: Ask) -> Judged:
+    return ask.studio.judge.get(runs.one(ask.studio.runs, ask.path["run"]))
+
+
+def _cell(ask: Ask) -> tuple[int, int]:
+    return int(ask.number(ask.query.get("true"), 0, 1e6)), int(ask.number(ask.query.get("named"), 0, 1e6))
+
+
+def cell(ask: Ask) -> dict[str, Any]:
+    """Rows of the answers in one cell of the matrix, those with most of it first."""
+    return {"rows": _judged(ask).behind(*_cell(ask))[0]}
+
+
+def items(ask: Ask) -> list[dict[str, Any]]:
+    """What stands under pictures of a gallery: what was said, and what is true where that differs."""
+    found = _judged(ask)
+    rows = [int(word) for word in ask.query.get("rows", "").split(",") if word.isdecimal()][:TOGETHER]
+    told = []
+    for row in rows:
+        if row < len(found.kept.ids):
+            said, true = phrase(found.kept.predictions[row]), phrase(found.kept.truths[row])
+            told.append({"place": row, "id": found.kept.ids[row], "text": said, "true": true, "v": _version(ask, found, row)})
+    return told
+
+
+def _version(ask: Ask, found: Judged, row: int) -> str:
+    try:
+        opened, place = ask.studio.judge.sample(found, row)
+    except OmmaError:
+        return "none"
+    return ask.studio.thumbs.version(opened.dataset.samples[place], opened.digest)
+
+
+def thumb(ask: Ask) -> Any:
+    """The small picture an answer is about; where the answer lies somewhere, drawn on it."""
+    found, row = _judged(ask), int(ask.path["row"])
+    try:
+        opened, place = ask.studio.judge.sample(found, row)
+        said = found.kept.predictions[row]
+        if isinstance(said, Placed):
+            return picture(thumbs.jpeg(said.draw(thumbs.shown(opened.dataset, place)), thumbs.SIDE))
+        return picture(ask.studio.thumbs.get(opened.dataset, place, opened.digest))
+    except OmmaError:
+        return picture(thumbs.blank())
+
+
+def shown(ask: Ask) -> Any:
+    """Truth beside answer, what a cell of the matrix means ringed."""
+    found, row = _judged(ask), int(ask.path["row"])
+    meant = None
+    if "true" in ask.query:
+        rows, corners = found.behind(*_cell(ask))
+        meant = corners[rows.index(row)] if corners and row in rows else None
+    try:
+        return picture(thumbs.jpeg(ask.studio.judge.shown(found, row, meant), thumbs.WHOLE, 92))
+    except DataError:
+        return picture(thumbs.blank())
+
+
+def threshold(ask: Ask) -> dict[str, Any]:
+    """Precision, recall and F1 at every threshold of a class, or of all; and the model's own threshold."""
+    found, about = _judged(ask), ask.query.get("class") or None
+    if about is not None and about not in found.task.names:
+        raise OmmaError(say("studio.not_understood"))
+    curve = swept(found.metrics, found.kept.predictions, found.kept.truths, about)
+    if not curve:
+        raise OmmaError(say("studio.not_understood"))
+    named = {key: metric(key) for key in sweepable(found.metrics)}
+    return curve | {"named": named, "own": found.level(about), "several": isinstance(found.point.get("threshold"), list)}
+
+
 TABLE = (
     ("GET", "/api/runs/{run}/report", report),
     ("GET", "/api/runs/{run}/summary", summary),
+    ("GET", "/api/p/{project:int}/answers/{run}", answers),
+    ("POST", "/api/p/{project:int}/answers/{run}", again),
+    ("GET", "/api/runs/{run}/cell", cell),
+    ("GET", "/api/runs/{run}/said", items),
+    ("GET", "/api/runs/{run}/said/{row:int}/thumb", thumb),
+    ("GET", "/api/runs/{run}/said/{row:int}/shown", shown),
+    ("GET", "/api/runs/{run}/threshold", threshold),
 )

@@ -32,9 +32,10 @@ function axes(xs, ys, xname, yname) {
   return { x, y, parts };
 }
 
-// series: [{name, points: [[x, y]…]}], at most four; every line is thinned to what can be seen.
-export function curves(series, xname, yname) {
-  const lines = series.map((one) => ({ name: one.name, points: thin(one.points.filter(([a, b]) => isFinite(a) && isFinite(b) && b !== null)) })).filter((one) => one.points.length);
+// series: [{name, points: [[x, y]…]}], at most four; every line is thinned to what can be seen. Where `at` is given, a line stands there,
+// and the figure's `mark` moves it.
+export function curves(series, xname, yname, at) {
+  const lines = series.map((one) => ({ name: one.name, points: thin(one.points.filter(([a, b]) => isFinite(a) && b !== null && isFinite(b))) })).filter((one) => one.points.length);
   const all = lines.flatMap((one) => one.points);
   if (!all.length) return null;
   const xs = ticks(Math.min(...all.map(([a]) => a)), Math.max(...all.map(([a]) => a))), ys = ticks(Math.min(...all.map(([, b]) => b)), Math.max(...all.map(([, b]) => b)));
@@ -43,8 +44,12 @@ export function curves(series, xname, yname) {
     h("polyline", { class: `l${i % 4}`, points: one.points.map(([a, b]) => `${x(a).toFixed(1)},${y(b).toFixed(1)}`).join(" ") }),
     one.points.length < 30 ? one.points.map(([a, b]) => h("circle", { class: `f${i % 4}`, cx: x(a).toFixed(1), cy: y(b).toFixed(1), r: 3 })) : null,
   ]);
-  return h("figure", { class: "chart" }, h("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": yname || xname }, parts, drawn),
+  const here = at === undefined ? null : h("line", { class: "whisker", y1: TOP, y2: HIGH - BELOW });
+  const figure = h("figure", { class: "chart" }, h("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": yname || xname }, parts, drawn, here),
     lines.length > 1 ? h("div", { class: "key" }, lines.map((one, i) => h("span", {}, h("svg", { class: "mark", viewBox: "0 0 10 10" }, h("circle", { class: `f${i % 4}`, cx: 5, cy: 5, r: 5 })), one.name))) : null);
+  figure.mark = (value) => { for (const side of ["x1", "x2"]) here.setAttribute(side, x(value).toFixed(1)); };
+  if (here) figure.mark(at);
+  return figure;
 }
 
 // points: [{name, x, y, low, high, on}]: dots with their intervals and names.

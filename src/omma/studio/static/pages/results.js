@@ -1,6 +1,7 @@
 // Results: what a run reached, and its whole report in place.
 
 import { clock, h, score, t } from "../core.js";
+import { answers } from "./answers.js";
 import { chooser } from "./runs.js";
 
 export async function results(body, context) {
@@ -35,8 +36,10 @@ export async function results(body, context) {
     change.observe(root, { attributes: true });
     context.life.ends.push(() => change.disconnect());
   });
+  const apart = h("div");
   body.append(cards.length ? h("div", { class: "cards scores-of" }, cards) : "",
     h("p", { class: "quiet" }, [here.task, here.model, clock(here.seconds), here.data].filter(Boolean).join(" · ")),
     h("p", { class: "buttons" }, h("a", { class: "main-button", href: `#/${id}/try/${safe}` }, t("go_try")), h("a", { class: "button", href: `#/${id}/out/${safe}` }, t("go_out"))),
-    frame);
+    apart, frame);
+  await answers(apart, context, here.name);
 }
