@@ -227,7 +227,7 @@ def told(tmp_path_factory):
     dataset = trained.parts(open_data(str(photos)))
     run = cwd / "runs" / "photos-1"
     trained.write_run(run, dataset, str(photos))
-    found = evaluate(str(run), str(photos), split="all")
+    found = evaluate(str(run), str(photos), split="all", out=str(run))
     write_report(run, bundles.open(run), found, dataset)
     recipe = {"task": "classify", "model": "keras-same", "budget": "40 steps"}
     (run / "recipe.json").write_text(json.dumps({"recipe": recipe, "facts": {"where": str(photos), "total": 40}}))
@@ -239,6 +239,31 @@ def told(tmp_path_factory):
     running.photos = photos
     yield running
     running.close()
+
+
+def test_a_number_shows_its_pictures_and_the_slider_its_numbers(play, told):
+    """A cell of the confusion matrix, its pictures, one of them large; precision and recall follow the slider, and are the server's."""
+    seen = Seen(play, told)
+    page = seen.go(f"{told.id}/results", ".confusion .count-of")
+    table = told.get(f"/api/p/{told.id}/answers/photos-1")["confusion"]
+    row, column, count = table["pairs"][0]
+    page.click(f".confusion tbody tr:nth-child({row + 1}) td:nth-child({column + 2}) button")
+    page.wait_for_selector(".behind .cell img[src]")
+    assert page.locator(".behind .cell").count() == count == page.locator(".behind .cell[title]").count()
+    page.locator(".behind .cell").first.click()
+    page.wait_for_selector("dialog[open] img[src]")
+    assert table["names"][column] in page.inner_text("dialog[open] p") and table["names"][row] in page.inner_text("dialog[open] p")
+    seen.shot("results-viewer")
+    page.keyboard.press("Escape")
+    curve = told.get("/api/runs/photos-1/threshold", **{"class": "red"})
+    page.locator("main section select").select_option("red")
+    seen.until("document.querySelector('.level + .cards + p').textContent.includes('red')")
+    for place in (10, 55, 90):
+        page.evaluate(f"const range = document.getElementById('level'); range.value = {place}; range.dispatchEvent(new Event('input'))")
+        for key in ("precision", "recall"):
+            assert page.inner_text(f"[data-score={key}]") == f"{curve[key][place]:.4f}"
+    seen.shot("results-level")
+    seen.close()
 
 
 PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", "iframe"),

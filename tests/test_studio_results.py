@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import json
 from dataclasses import dataclass, fields, replace
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from PIL import Image
+from torch import nn
 
 import trained
 from omma import bundle as bundles
+from omma import catalog
 from omma.answers._whole import from_whole, whole
 from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
@@ -20,14 +25,19 @@ from omma.answers.labels import Labels
 from omma.answers.mask import Mask
 from omma.answers.numbers import Numbers
 from omma.answers.picture import Picture
+from omma.bundle import Bundle
+from omma.data.views import Views
 from omma.engine.predicting import point_scores
 from omma.errors import DataError
 from omma.formats.format import open_data
+from omma.metrics._confused import Confused
+from omma.metrics.metric import Gallery
 from omma.report.operating import LEVELS, swept
 from omma.run import answers
 from omma.tasks.classify import Classify
 from omma.tasks.detect import Detect
 from omma.tasks.multilabel import Multilabel
+from omma.tasks.task import Task
 from omma.verbs.evaluate import evaluate
 from test_box_metrics import NAMES, some
 from test_studio import Running
@@ -40,6 +50,38 @@ class Clock(Answer):
     hours: np.ndarray
     said: str = ""
     kind: ClassVar[str] = "clock"
+
+    def json(self):
+        return {"hour": int(self.hours[0])}
+
+    def draw(self, picture):
+        drawn = picture.copy()
+        drawn[:] = self.hours[0] * 20
+        return drawn
+
+
+class Early(Confused):
+    """Morning taken for evening: a metric that nobody in the house knows."""
+
+    def records(self, predictions, truths):
+        return {
+            "late": np.array([[one.hours[0] >= 12 for one in (true, said)] for true, said in zip(truths, predictions, strict=True)], int)
+        }
+
+    def figure(self, records):
+        return {"kind": "confusion", "names": self.names, "counts": np.histogram2d(*records["late"].T, 2)[0].astype(int).tolist()}
+
+    def behind(self, records, true, named):
+        return Gallery("confused", np.flatnonzero((records["late"] == (true, named)).all(1)).tolist())
+
+
+class TellTime(Task):
+    """A task that only this file knows."""
+
+    answer = Clock
+
+    def metrics(self):
+        return {"early": Early(self.names)}
 
 
 def of_every_kind() -> list[Answer]:
@@ -220,6 +262,51 @@ def test_a_run_that_kept_no_answers_is_asked_again(world, tmp_path):
         (world.studio.judge.folder(run) / answers.FILE).unlink()
     finally:
         (tmp_path / "kept").rename(run / answers.FILE)
+
+
+def run_of(world, name, task, said, true, monkeypatch):
+    """A run folder with the answers of a task to the pictures of the studio, and a card."""
+    opened = world.studio.shelf.get(world.id).dataset
+    samples = [replace(sample, truth=one) for sample, one in zip(opened.samples, true, strict=False)]
+    run = world.studio.runs / name
+    made = Bundle(task, {"net": nn.Linear(1, 1)}, Views(8, 3, "squash", (0.5,) * 3, (0.2,) * 3), {}, {"model": "x", "data": {}})
+    known = {key: catalog.find("tasks", key) for key in ("classify", "detect")} | {"tell_time": TellTime}
+    monkeypatch.setattr(catalog, "key_of", lambda room, kind: next(key for key, one in known.items() if one is kind))
+    monkeypatch.setattr(catalog, "find", lambda room, key: known[key])
+    made.save(run / "bundle")
+    (run / "recipe.json").write_text(json.dumps({"recipe": {}, "facts": {"where": str(world.studio.cwd / "photos"), "format": None}}))
+    nothing = SimpleNamespace(samples=samples, predictions=said, split="test")
+    assert answers.keep(run, nothing, task) == run / answers.FILE
+    return run
+
+
+def test_objects_missed_and_invented_are_cells_of_the_background(world, monkeypatch):
+    said, true = some(1, count=18, scores=20)
+    run_of(world, "boxes-1", Detect(NAMES), said, true, monkeypatch)
+    found = world.get(f"/api/p/{world.id}/answers/boxes-1")
+    table = np.array(found["confusion"]["counts"])
+    assert found["confusion"]["unit"] == "objects" and found["confusion"]["names"] == [*NAMES, "background"] and found["split"] == "test"
+    metric = Detect(NAMES).metrics()["f1"]
+    assert table.tolist() == metric.figure(metric.records(said, true))["counts"]
+    rows = world.get("/api/runs/boxes-1/cell", true=0, named=3)["rows"]
+    assert table[0, 3] and rows and len(rows) == len(set(rows)), "cats that were missed"
+    plain = world.client.get(f"/api/runs/boxes-1/said/{rows[0]}/shown").content
+    ringed = world.client.get(f"/api/runs/boxes-1/said/{rows[0]}/shown", params={"true": 0, "named": 3}).content
+    assert plain != ringed and Image.open(io.BytesIO(ringed)).size[0] > 500
+
+
+def test_a_task_that_a_test_defines_has_its_page(world, monkeypatch):
+    """Its answers are kept, counted by its own metric, and draw themselves; no page knew of it."""
+    said = [Clock(np.array([hour])) for hour in range(6, 15)]
+    true = [Clock(np.array([hour + 1])) for hour in range(6, 15)]
+    run_of(world, "time-1", TellTime(["early", "late"]), said, true, monkeypatch)
+    found = world.get(f"/api/p/{world.id}/answers/time-1")
+    assert found["confusion"]["counts"] == [[5, 0], [1, 3]] and found["classes"] == []
+    assert world.get("/api/runs/time-1/cell", true=1, named=0)["rows"] == [5]
+    assert "11" in world.get("/api/runs/time-1/said", rows="5")[0]["text"]
+    shown = np.asarray(Image.open(io.BytesIO(world.client.get("/api/runs/time-1/said/5/shown").content)).convert("L"), float)
+    assert abs(shown[:, :8].mean() - 240) < 4 and abs(shown[:, -8:].mean() - 220) < 4, "the truth on the left, the answer on the right"
+    assert world.client.get("/api/runs/time-1/threshold").status_code == 422
 
 
 def test_answers_of_another_kind_are_refused(world):

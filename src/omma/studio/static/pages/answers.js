@@ -71,7 +71,7 @@ export async function answers(room, { life, id }, run) {
     function paint() {
       level.textContent = now.levels[at].toFixed(2);
       fill(room, Object.entries(now.named).map(([key, name]) => h("div", {}, h("b", {}, name), h("strong", { "data-score": key }, score(now[key][at])))));
-      line.textContent = [t(about ? "level_class" : "level_all", { name: about }), t("level_counts", { said: number(now.said[at]), right: number(now.right[at]), true: number(now.true) }), now.own !== null ? t("level_own", { level: now.own.toFixed(2) }) : now.several ? t("level_several") : ""].join(" ");
+      line.textContent = [about ? t("level_class", { name: about }) : t("level_all"), t("level_counts", { said: number(now.said[at]), right: number(now.right[at]), true: number(now.true) }), now.own !== null ? t("level_own", { level: now.own.toFixed(2) }) : now.several ? t("level_several") : ""].join(" ");
       chart.firstChild?.mark?.(at / 100);
     }
     await load();
