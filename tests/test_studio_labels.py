@@ -222,8 +222,77 @@ def test_the_least_sure_comes_first(world):
     assert world.get(f"/api/p/{world.id}/labels/order")["places"] == [4, 2, 0, 3, 1], "what is done comes last"
 
 
+@pytest.mark.parametrize("format", ["csv", "coco", "npz"])
+def test_every_format_can_be_sorted(world, monkeypatch, format):
+    """A table, a file of boxes, pictures in arrays: `predict` is given every picture as a file, and its answers find their places."""
+    root = Path(world.studio.store.known(world.id)["data"])
+    target = world.studio.cwd / "as" / format
+    target.parent.mkdir()
+    if format == "npz":
+        target = target.with_suffix(".npz")
+        np.savez(target, x_train=np.arange(5 * 8 * 8 * 3, dtype=np.uint8).reshape(5, 8, 8, 3), y_train=np.arange(5) % 2)
+    elif format == "csv":
+        target = root / "table.csv"
+        target.write_text("file,label\n" + "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(5)))
+    else:
+        kind(world, "boxes")
+        for place in range(5):
+            stroke(world, place, do="add", label="a", box=[1, 2, 30, 40])
+        target = saved(world, "coco")[1]
+    world.id = world.post("/api/projects", data=str(target))["id"]
+    begun = {}
+
+    def begin(project, words, run=None, as_json=True, lines=None):
+        folder = world.studio.home / "job"
+        folder.mkdir()
+        (folder / keeper.DONE).write_text('{"code": 0, "ended": 1}')
+        begun.update(words=words, lines=lines)
+        return world.studio.store.job(project, words[0], words, str(folder), None)
+
+    monkeypatch.setattr(world.studio.jobs, "begin", begin)
+    (world.studio.runs / "r-1").mkdir(parents=True)
+    world.post(f"/api/p/{world.id}/labels/sort", run="r-1")
+    assert begun["words"][:3] == ["predict", str(Path("runs") / "r-1"), "-"] and len(begun["lines"]) == 5
+    assert all(Path(line).is_file() for line in begun["lines"])
+    out = Path(begun["words"][-1])
+    out.mkdir()
+    shares = [0.9, 0.4, 0.7, 0.99, 0.5]
+    rows = [{"path": str(Path(line)), "label": "a", "probability": p} for line, p in zip(begun["lines"], shares, strict=True)]
+    (out / "predictions.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert world.get(f"/api/p/{world.id}/labels/order")["places"] == [1, 4, 2, 0, 3]
+
+
+def test_a_stroke_that_waited_belongs_to_its_picture(world):
+    """Pictures were added meanwhile: the place has become another one's, the name has not."""
+    kind(world, "label")
+    root = Path(world.studio.store.known(world.id)["data"])
+    name = world.get(f"/api/p/{world.id}/label/2")["id"]
+    Image.new("RGB", (20, 20)).save(root / "0a.png")
+    told = world.post(f"/api/p/{world.id}/label/2", stroke={"do": "tag", "names": ["cat"]}, sample=name)
+    assert told["id"] == name and told["place"] == 3 and told["tags"] == ["cat"]
+
+
+def test_what_a_job_reads_on_stdin(tmp_path, monkeypatch):
+    """A list of files for `predict -`: the keeper hands it over; a command without one reads nothing."""
+    read = []
+
+    def popen(words, stdin, **more):
+        read.append(stdin.read().decode())
+        return SimpleNamespace(wait=lambda: 0)
+
+    monkeypatch.setattr(keeper.subprocess, "Popen", popen)
+    monkeypatch.setattr(keeper.signal, "signal", lambda *words: None)
+    (tmp_path / keeper.WISH).write_text(json.dumps({"words": ["predict"], "language": "en", "cwd": str(tmp_path)}))
+    keeper.keep(tmp_path)
+    (tmp_path / keeper.LINES).write_text("a.png\n猫.png\n", "utf-8")
+    keeper.keep(tmp_path)
+    assert read == ["", "a.png\n猫.png\n"] and json.loads((tmp_path / keeper.DONE).read_text())["code"] == 0
+
+
 def test_sureness_of_every_kind_of_row():
     assert page.sureness({"label": "a", "probability": 0.7, "probabilities": {"a": 0.7, "b": 0.3}}) == 0.7
+    sure = Mask.of(np.zeros((2, 2), int), ["a"], np.array([[1.0, 1.0], [0.5, 0.5]]))
+    assert page.sureness(sure.json()) == pytest.approx(0.75, abs=0.01), "of a mask the mean over its pixels"
     assert page.sureness({"labels": [], "probabilities": {"a": 0.5, "b": 0.5}}) == 0
     assert page.sureness({"boxes": [{"probability": 0.9}, {"probability": 1.0}]}) == pytest.approx(0.9)
     assert page.sureness({"boxes": []}) == 0 and page.sureness({"numbers": {"x": 1}}) == 0

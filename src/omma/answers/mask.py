@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
-from omma.answers.answer import Answer
+from omma.answers.answer import Answer, six
 from omma.answers.placed import Move, Placed, Truth
 
 if TYPE_CHECKING:
@@ -73,9 +73,10 @@ class Mask(Placed):
         return np.frombuffer(zlib.decompress(self.sure), np.uint8).reshape(self.height, self.width).astype(np.float32) / 255
 
     def json(self) -> dict[str, Any]:
-        """{"width", "height", "classes": {"0": name}, "pixels": {name: count}, "rle": {name: {"size", "counts"}}}.
+        """{"width", "height", "classes": {"0": name}, "pixels": {name: count}, "rle": {name: {"size", "counts"}}, "probability"}.
 
-        The last two of the classes that are present; void pixels are those of none.
+        Pixels and runs of the classes that are present, void pixels are those of none; of a prediction how probable it is, the mean of
+        its pixels.
         """
         from omma.answers import _rle
 
@@ -87,7 +88,7 @@ class Mask(Placed):
             "classes": {str(place): name for place, name in enumerate(self.classes)},
             "pixels": {name: count for name, (_, count) in found.items()},
             "rle": {name: {"size": [self.height, self.width], "counts": _rle.encode(where)} for name, (where, _) in found.items()},
-        }
+        } | self._sureness()
 
     def written(self, stem: Path) -> dict[str, Any]:
         """{"mask": path of an index PNG, `VOID` where nothing is known; "classes", "pixels" as in `json`}."""
@@ -99,7 +100,8 @@ class Mask(Placed):
         Image.fromarray(self.pixels).save(partial, "PNG")
         partial.replace(path)
         classes = {str(place): name for place, name in enumerate(self.classes)}
-        return {"mask": str(path), "classes": classes, "pixels": {self.classes[place]: n for place, n in self._counts(self.pixels).items()}}
+        counts = {self.classes[place]: count for place, count in self._counts(self.pixels).items()}
+        return {"mask": str(path), "classes": classes, "pixels": counts} | self._sureness()
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
@@ -125,6 +127,10 @@ class Mask(Placed):
         names = {place: self.classes[place] for place in sorted(shown, key=lambda place: -shown[place])}
         shares = {place: f"{name} {shown[place] / pixels.size:.1%}" for place, name in names.items()}
         return sheet.legend([(shades[names[place]], draw.by_number(text, self.classes)) for place, text in shares.items()])
+
+    def _sureness(self) -> dict[str, float]:
+        shares = self.probabilities
+        return {} if shares is None else {"probability": six(float(shares.mean()))}
 
     def _counts(self, pixels: np.ndarray) -> dict[int, int]:
         """Place of each class that is present → its pixels."""

@@ -34,19 +34,22 @@ class Jobs:
     def __init__(self, store: Store, home: Path, cwd: Path) -> None:
         self.store, self.home, self.cwd = store, home, cwd
 
-    def begin(self, project: int, words: list[str], run: Path | None = None, as_json: bool = True) -> int:
+    def begin(self, project: int, words: list[str], run: Path | None = None, as_json: bool = True, lines: list[str] | None = None) -> int:
         """`omma WORDS` in a process of its own; returns the job's number.
 
         Args:
             words: as one would type them, the verb first.
             as_json: what it prints is for us (`result`); else it is for people, and shown as it is (`printed`).
             run: the run folder it works in, if it trains.
+            lines: what it reads on stdin.
         """
         folder = self.home / uuid.uuid4().hex[:12]
         folder.mkdir(parents=True, mode=0o700)
         verb, *rest = words
         whole = [verb, *(["--json"] if as_json else []), *rest]
         wish = {"words": whole, "language": language(), "cwd": str(self.cwd)}
+        if lines is not None:
+            (folder / keeper.LINES).write_text("".join(f"{line}\n" for line in lines), "utf-8", "surrogateescape")
         (folder / keeper.WISH).write_text(json.dumps(wish, ensure_ascii=False), "utf-8")
         number = self.store.job(project, verb, words, str(folder), None if run is None else str(run))
         # A session of its own: Ctrl-C in the terminal of the studio stops the studio, not the training.

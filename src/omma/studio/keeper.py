@@ -17,11 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-WISH, LOG, RESULT, DONE, LOCK = "wish.json", "log.txt", "result.json", "done.json", "lock"
+WISH, LINES, LOG, RESULT, DONE, LOCK = "wish.json", "lines.txt", "log.txt", "result.json", "done.json", "lock"
 
 
 def keep(folder: Path) -> int:
-    """Run the command of `wish.json` to its end: {"words": after `omma`, "language", "cwd"}; returns its exit code."""
+    """Run the command of `wish.json` to its end: {"words": after `omma`, "language", "cwd"}; it reads `lines.txt`, where there is one."""
     lock = (folder / LOCK).open("a+")
     for _ in range(40):  # whoever looks whether we are at work holds it for a moment
         if locked := _locked(lock):
@@ -31,9 +31,10 @@ def keep(folder: Path) -> int:
         return 0  # another keeper has it
     wish = json.loads((folder / WISH).read_text("utf-8"))
     env = os.environ | {"OMMA_LANG": wish["language"], "PYTHONUNBUFFERED": "1"}
-    with (folder / LOG).open("ab") as log, (folder / RESULT).open("wb") as result:
+    lines = folder / LINES if (folder / LINES).is_file() else Path(os.devnull)
+    with (folder / LOG).open("ab") as log, (folder / RESULT).open("wb") as result, lines.open("rb") as told:
         child = subprocess.Popen(
-            [sys.executable, "-m", "omma", *wish["words"]], stdin=subprocess.DEVNULL, stdout=result, stderr=log, cwd=wish["cwd"], env=env
+            [sys.executable, "-m", "omma", *wish["words"]], stdin=told, stdout=result, stderr=log, cwd=wish["cwd"], env=env
         )
 
         def pass_on(number: int, frame: Any) -> None:

@@ -113,8 +113,10 @@ def _state(ask: Ask, found: Opened, place: int) -> dict[str, Any]:
 
 def stroke(ask: Ask) -> dict[str, Any]:
     """Keep one stroke, on the disk before this answers; then the whole label as it is now."""
-    found, place = ask.studio.shelf.sample(ask.project, ask.path["place"])
     told = ask.json()
+    found = ask.studio.shelf.get(ask.project)
+    # A stroke that waited for a server may come after pictures were added: it belongs to its picture, not to its place.
+    found, place = ask.studio.shelf.sample(ask.project, found.place.get(told.get("sample"), ask.path["place"]))
     body = labels.sound(told.get("stroke"), kind_of(ask, found))
     for name in [body["label"]] if "label" in body else body.get("names", []):
         if name not in classes(ask, found):
@@ -177,15 +179,38 @@ def proposed(said: Answer, kind: str) -> list[dict[str, Any]]:
 
 
 def sort(ask: Ask) -> dict[str, Any]:
-    """`omma predict` over the whole dataset, so that what the model is least sure of comes first."""
+    """`omma predict` over every picture of the dataset, whatever format it lies in, so that what the model is least sure of comes first."""
     run = runs.one(ask.studio.runs, ask.text("run"))
-    data = ask.studio.store.known(ask.project)["data"]
-    if not Path(data).is_dir():
-        raise OmmaError(say("studio.not_a_folder"), data)
+    found = ask.studio.shelf.get(ask.project)
+    files = _files(ask, found)
+    _written(found, files)
     out = ask.studio.home / "sorted" / f"{ask.project}-{uuid.uuid4().hex[:8]}"
     out.parent.mkdir(parents=True, exist_ok=True)
-    words = ["predict", str(run.relative_to(ask.studio.cwd)), data, "--out", str(out)]
-    return {"job": ask.studio.jobs.begin(ask.project, words, run, as_json=False)}
+    words = ["predict", str(run.relative_to(ask.studio.cwd)), "-", "--out", str(out)]
+    lines = [file for file in files if "\n" not in file and "\r" not in file]
+    return {"job": ask.studio.jobs.begin(ask.project, words, run, as_json=False, lines=lines)}
+
+
+def _files(ask: Ask, found: Opened) -> list[str]:
+    """A file of each picture; of pictures that lie in arrays, where `_written` puts them."""
+    folder = ask.studio.home / "arrays" / found.digest[:16]
+    return [
+        str(sample.path.absolute() if sample.path is not None else folder / f"{i}.png") for i, sample in enumerate(found.dataset.samples)
+    ]
+
+
+def _written(found: Opened, files: list[str]) -> None:
+    """Pictures of arrays as files, once."""
+    from PIL import Image
+
+    from omma.data.decode import to_rgb8
+
+    for place, (sample, file) in enumerate(zip(found.dataset.samples, files, strict=True)):
+        if sample.path is None and not Path(file).is_file():
+            Path(file).parent.mkdir(parents=True, exist_ok=True)
+            partial = Path(f"{file}.partial")
+            Image.fromarray(to_rgb8(found.dataset.picture(place))).save(partial, "PNG", compress_level=1)
+            partial.replace(file)
 
 
 def order(ask: Ask) -> dict[str, Any]:
@@ -213,7 +238,7 @@ def _sureness(ask: Ask, found: Opened) -> dict[int, float]:
     if job is None:
         return {}
     path = Path(job["words"][job["words"].index("--out") + 1]) / "predictions.jsonl"
-    where = {str(sample.path.resolve()): place for place, sample in enumerate(found.dataset.samples) if sample.path is not None}
+    where = {file: place for place, file in enumerate(_files(ask, found))}
     sure: dict[int, float] = {}
     try:
         lines = path.read_text("utf-8", "replace").splitlines()
@@ -221,15 +246,16 @@ def _sureness(ask: Ask, found: Opened) -> dict[int, float]:
         return {}
     for line in lines:
         row = json.loads(line)
-        place = where.get(str(Path(row["path"]).resolve()))
+        place = where.get(row["path"])
         if place is not None and "error" not in row:
             sure[place] = sureness(row)
     return sure
 
 
 def sureness(row: dict[str, Any]) -> float:
-    """How sure an answer is, 0–1: its probability; of several labels or objects the mean of how far each is from even."""
-    if "label" in row and "probability" in row:
+    """How sure an answer is, 0–1: its probability, of a mask the mean over its pixels; of several labels or objects the mean of how far
+    each is from even."""
+    if "probability" in row:
         return float(row["probability"])
     shares = row.get("probabilities")
     shares = (

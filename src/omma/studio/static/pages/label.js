@@ -17,6 +17,7 @@ export async function label(body, { life, id, query }) {
   const start = Number(query.get("at"));
   if (query.get("at") !== null && places.includes(start)) at = places.indexOf(start);
 
+  const kept = unsent(id);
   const flat = () => about.tools.includes("tag");
   const board = h("canvas", { class: "board", tabindex: "0", "aria-label": t("nav_label") });
   const canvas = new Canvas(board, { stroke: send, chosen: (thing, quiet) => { if (!thing && !quiet) tell(t("class_first")); if (thing) pick(thing.label, false); side(); } });
@@ -24,21 +25,27 @@ export async function label(body, { life, id, query }) {
   const top = h("div", { class: "label-top" }), classes = h("div", { class: "classes" }), tools = h("div", { class: "tools-bar", role: "toolbar" }), facts = h("div", { class: "label-facts" }), things = h("ul", { class: "things" });
   fill(body, top, h("div", { class: "label-room" }, h("div", { class: "label-main" }, tools, h("div", { class: "board-room" }, board), facts), h("aside", { class: "label-side" }, classes, things)));
 
-  // Strokes go out one after the other; while the server is away they wait and are sent again under the same mark.
+  // Strokes go out one after the other; while the server is away they wait and are sent again under the same mark, after a reload too.
   function send(stroke) {
-    const place = places[at], mark = crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2);
+    const row = { place: places[at], sample: state && state.id, stroke, mark: crypto.randomUUID ? crypto.randomUUID() : String(Math.random()).slice(2) };
+    kept.put(row);
+    return deliver(row);
+  }
+
+  function deliver({ place, sample, stroke, mark }) {
     left += 1;
     saved();
     queue = queue.then(async () => {
       for (;;) {
         try {
-          const now = await ask(`/api/p/${id}/label/${place}`, { stroke, mark });
+          const now = await ask(`/api/p/${id}/label/${place}`, { stroke, mark, sample });
           left -= 1;
-          if (place === places[at]) take(now);
+          kept.drop(mark);
+          if (now.place === places[at]) take(now);
           saved();
           return;
         } catch (error) {
-          if (error.status !== 0 && error.status < 500) { left -= 1; tell(error.message, "bad"); if (place === places[at]) load(); saved(); return; }
+          if (error.status !== 0 && error.status !== 401 && error.status < 500) { left -= 1; kept.drop(mark); tell(error.message, "bad"); if (place === places[at]) load(); saved(); return; }
           saved(true);
           await new Promise((done) => setTimeout(done, 800));
         }
@@ -214,4 +221,13 @@ export async function label(body, { life, id, query }) {
   });
   life.on(window, "keyup", (event) => { if (event.key === " ") canvas.panning = false; });
   ready();
+  for (const row of kept.read()) deliver(row);
+}
+
+// Strokes that the server has not acknowledged yet, in the browser's own memory: a reload, or a closed tab, loses none.
+function unsent(id) {
+  const key = `omma-unsent-${id}`;
+  const read = () => { try { return JSON.parse(localStorage.getItem(key)) || []; } catch (e) { return []; } };
+  const write = (rows) => { try { if (rows.length) localStorage.setItem(key, JSON.stringify(rows)); else localStorage.removeItem(key); } catch (e) { /* not kept */ } };
+  return { read, put: (row) => write([...read(), row]), drop: (mark) => write(read().filter((row) => row.mark !== mark)) };
 }
