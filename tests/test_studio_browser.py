@@ -62,7 +62,10 @@ class Seen:
     def shot(self, name):
         if SHOTS:
             self.page.wait_for_timeout(400)
-            self.page.screenshot(path=str(Path(SHOTS) / f"{name}.png"))
+            path = Path(SHOTS) / f"{name}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=str(path))
+            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the size
 
     def close(self):
         self.browser.close()
@@ -151,6 +154,56 @@ def test_boxes_and_brush_drawn_with_the_mouse_land_in_coco(play, studio, tmp_pat
     path = studio.post(f"/api/p/{number}/labels/save", format="coco")["path"]
     truth = next(sample.truth for sample in open_data(path).samples if sample.id.endswith("00001.png"))
     assert np.abs(truth.boxes - [[20, 20, 60, 50], [68, 58, 112, 82]]).max() <= 1, truth.boxes
+    seen.close()
+
+
+@pytest.mark.slow
+def test_zoom_pan_and_two_fingers(play, studio, tmp_path):
+    """The same way over the screen, drawn again after the wheel, after a pan, and by touch after a pinch, says other pixels each time."""
+    number = studio.post("/api/projects", data=str(plain(tmp_path / "cells", 1)))["id"]
+    studio.post(f"/api/p/{number}/labels/kind", kind="boxes")
+    studio.post(f"/api/p/{number}/labels/class", name="cell")
+    seen = Seen(play, studio, has_touch=True)
+    page = seen.go(f"{number}/label", ".class.on")
+    board = page.locator(".board")
+    hand = page.context.new_cdp_session(page)
+
+    def touch(kind, *points):
+        fingers = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(points)]
+        hand.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+
+    def boxes(count):
+        page.wait_for_selector(f".things li:nth-child({count})")
+        return np.array([thing["box"] for thing in studio.get(f"/api/p/{number}/label/0")["things"]])
+
+    drag(page, board, (40, 30), (80, 60))
+    assert np.abs(boxes(1)[0] - [40, 30, 80, 60]).max() < 1
+    middle = on_screen(page, board, 60, 45)
+    page.mouse.move(*middle)
+    page.mouse.wheel(0, -100)
+    drag(page, board, (40, 30), (80, 60))
+    assert np.abs(boxes(2)[1] - [60 - 20 / 1.2, 45 - 15 / 1.2, 60 + 20 / 1.2, 45 + 15 / 1.2]).max() < 1, (
+        "a wheel's click is 1.2 times as large"
+    )
+    page.keyboard.press("0")
+    page.keyboard.down("Space")
+    drag(page, board, (60, 45), (70, 40))
+    page.keyboard.up("Space")
+    drag(page, board, (40, 30), (80, 60))
+    assert np.abs(boxes(3)[2] - [30, 35, 70, 65]).max() < 1, "the picture was moved by ten pixels and back by five"
+    page.keyboard.press("0")
+    (x, y), (left, top), (right, bottom) = middle, on_screen(page, board, 50, 45), on_screen(page, board, 70, 45)
+    touch("touchStart", (left, top), (right, bottom))
+    for step in range(1, 11):
+        wide = (x - left) * (1 + step / 10)
+        touch("touchMove", (x - wide, y), (x + wide, y))
+    touch("touchEnd")
+    start, end = on_screen(page, board, 40, 30), on_screen(page, board, 80, 60)
+    touch("touchStart", start)
+    for share in (0.3, 0.6, 1.0):
+        touch("touchMove", (start[0] + share * (end[0] - start[0]), start[1] + share * (end[1] - start[1])))
+    touch("touchEnd")
+    assert np.abs(boxes(4)[3] - [50, 37.5, 70, 52.5]).max() < 1, "twice as large, and a finger draws"
     seen.close()
 
 
@@ -298,6 +351,36 @@ def test_every_page_as_people_see_it(play, told, wide, theme, tongue):
         text = page.inner_text("main")
         assert bool(re.search(r"[\u4e00-\u9fff]{2}", text.replace("蓝色", ""))) == (tongue == "zh"), (name, text[:300])
         seen.shot(f"{'desk' if wide else 'phone'}-{theme}-{tongue}-{(name or 'home').split('/')[0]}")
+    seen.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_pictures_of_the_docs(play, studio, tmp_path, tongue):
+    """What the first steps show: OMMA_SHOTS=docs/pictures makes them again."""
+    ending = "" if tongue == "en" else "-zh"
+    digits = trained.parts(open_data("digits"))
+    trained.write_run(tmp_path / "runs" / "digits-1", digits, "digits")
+    (tmp_path / "runs" / "digits-1" / "recipe.json").write_text(json.dumps({"recipe": {"task": "classify"}, "facts": {"where": "digits"}}))
+    found = evaluate(str(tmp_path / "runs" / "digits-1"), "digits", split="test", out=str(tmp_path / "runs" / "digits-1"))
+    assert found.scores["accuracy"].value > 0.5
+    numbers = {name: studio.post("/api/projects", data=name)["id"] for name in ("digits", "shapes")}
+    seen = Seen(play, studio, viewport={"width": 1180, "height": 820})
+    page = seen.page
+    page.evaluate(f"localStorage.setItem('omma-lang', '{tongue}'); localStorage.setItem('omma-theme', 'light')")
+    page.reload()
+    page = seen.go(f"{numbers['digits']}/results", ".confusion .count-of")
+    pairs = studio.get(f"/api/p/{numbers['digits']}/answers/digits-1")["confusion"]["pairs"]
+    row, column, _ = pairs[0]
+    page.click(f".confusion tbody tr:nth-child({row + 1}) td:nth-child({column + 2}) button")
+    page.wait_for_selector(".behind .cell img[src]")
+    page.wait_for_timeout(1500)
+    page.evaluate("window.scrollTo(0, document.querySelector('.confusion').getBoundingClientRect().top + scrollY - 190)")
+    seen.shot(f"studio-results{ending}")
+    page = seen.go(f"{numbers['shapes']}/label", ".things li")
+    page.wait_for_timeout(600)
+    page.locator(".things li button").first.click()
+    seen.shot(f"studio-label{ending}")
     seen.close()
 
 
