@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -25,7 +26,7 @@ from omma import catalog
 from omma.answers.answer import Answer
 from omma.errors import OmmaError
 from omma.serving.server import bind, server_for
-from omma.studio import jobs, keeper, runs, server
+from omma.studio import jobs, keeper, runs, server, shelf
 from omma.studio.app import STATIC, Studio
 from omma.studio.pages import data as data_page
 from omma.studio.pages import projects, train
@@ -307,6 +308,23 @@ def test_what_the_dataset_is(world):
     assert "18 pictures" in about["lines"][0] and "张" in there["lines"][0], "in the language of whoever reads"
 
 
+def test_a_folder_is_listed_once_and_its_changes_are_seen(world, tmp_path, monkeypatch):
+    """Ten thousand thumbnails ask ten thousand times; what is new, in the folder or in one right in it, shows all the same."""
+    photos = trained.write_photos(tmp_path / "photos", 2)
+    listed = []
+    monkeypatch.setattr(shelf.os, "scandir", lambda path, real=os.scandir: listed.append(path) or real(path))
+    first = world.studio.shelf.of(str(photos))
+    once = len(listed)
+    for _ in range(5):
+        assert world.studio.shelf.of(str(photos)) is first
+    assert len(listed) == once
+    (photos / "green" / "new.png").write_bytes((photos / "green" / "000.png").read_bytes())
+    assert len(world.studio.shelf.of(str(photos)).dataset) == 7
+    (photos / "more").mkdir()
+    (photos / "more" / "new.png").write_bytes((photos / "green" / "000.png").read_bytes())
+    assert len(world.studio.shelf.of(str(photos)).dataset) == 8
+
+
 def test_filters(world):
     def shown(**query):
         return world.get(f"/api/p/{world.id}/places", **query)["places"]
@@ -530,7 +548,6 @@ def test_a_run_at_work_is_seen_by_its_lock(tmp_path):
     (tmp_path / "lock").write_text("999999999")
     assert not runs.at_work(tmp_path), "a number that is nobody's"
     import fcntl
-    import os
 
     with (tmp_path / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
@@ -85,6 +86,7 @@ class Shelf:
         self.store = store
         self._open: OrderedDict[tuple[str, str | None], Opened] = OrderedDict()
         self._locks: dict[tuple[str, str | None], threading.Lock] = {}
+        self._listed: dict[str, tuple[int, list[Path]]] = {}
         self._guard = threading.Lock()
 
     def get(self, project: int) -> Opened:
@@ -111,7 +113,7 @@ class Shelf:
             key = (data, None) if plain is not None and plain.dataset.format == format else key
             lock = self._locks.setdefault(key, threading.Lock())
         with lock:
-            stamp = _stamp(data)
+            stamp = _stamp(data, self._listed)
             found = self._open.get(key)
             # Notes are sentences made while reading: a reader of the other language has it read again.
             foreign = found is not None and bool(found.dataset.notes) and found.tongue != language()
@@ -143,13 +145,28 @@ class Shelf:
         return found, int(place)
 
 
-def _stamp(data: str) -> str:
-    """When a folder and the folders right in it last changed: new and removed files show, without reading every name."""
+def _stamp(data: str, listed: dict[str, tuple[int, list[Path]]]) -> str:
+    """When a folder and the folders right in it last changed: new and removed files show, without reading every name.
+
+    Args:
+        listed: remembered between calls, folder → (when it had changed, what of it is looked at): every thumbnail asks, and listing ten
+            thousand names takes a hundred times as long as one look at the folder.
+    """
     path = Path(data.partition(":")[0] if not Path(data).exists() else data)
     try:
-        inner = sorted(path.iterdir())[:500] if path.is_dir() else []
-        return repr(
-            [path.stat().st_mtime_ns, *[one.stat().st_mtime_ns for one in inner if one.is_dir() or one.suffix in (".csv", ".json")]]
-        )
+        changed = path.stat().st_mtime_ns
+        if listed.get(data, (None, []))[0] != changed:
+            listed[data] = changed, _inner(path)
+        return repr([changed, *[one.stat().st_mtime_ns for one in listed[data][1]]])
     except OSError:
+        listed.pop(data, None)
         return ""
+
+
+def _inner(path: Path) -> list[Path]:
+    """Folders, tables and lists right in a folder, at most 500."""
+    if not path.is_dir():
+        return []
+    with os.scandir(path) as found:
+        names = sorted(one.name for one in found if one.name.endswith((".csv", ".json")) or one.is_dir())
+    return [path / name for name in names[:500]]
