@@ -32,7 +32,7 @@ from omma.errors import DataError
 from omma.formats.format import open_data
 from omma.metrics._confused import Confused
 from omma.metrics.metric import Gallery
-from omma.report.operating import LEVELS, swept
+from omma.report.operating import LEVELS, apart, swept
 from omma.run import answers
 from omma.tasks.classify import Classify
 from omma.tasks.detect import Detect
@@ -239,6 +239,8 @@ def test_the_slider_says_what_evaluate_says_at_that_threshold(world, level, tmp_
         assert curve[key][place] == pytest.approx(measured[f"{key}_macro"]["value"], abs=0), key
     one = world.get("/api/runs/many-1/threshold", **{"class": "green"})
     assert one["recall"][place] == pytest.approx(measured["classes"]["green"]["recall"]["value"], abs=0)
+    kinds = world.get("/api/runs/many-1/apart", level=level, **{"class": "green"})
+    assert len(kinds["right"]) == one["right"][place] and len(kinds["missed"]) == one["true"] - one["right"][place]
     assert curve["own"] == 0.3 and set(curve["named"]) == {"precision", "recall", "f1"}
     assert world.client.get("/api/runs/many-1/threshold", params={"class": "unknown"}).status_code == 422
 
@@ -307,6 +309,27 @@ def test_a_task_that_a_test_defines_has_its_page(world, monkeypatch):
     shown = np.asarray(Image.open(io.BytesIO(world.client.get("/api/runs/time-1/said/5/shown").content)).convert("L"), float)
     assert abs(shown[:, :8].mean() - 240) < 4 and abs(shown[:, -8:].mean() - 220) < 4, "the truth on the left, the answer on the right"
     assert world.client.get("/api/runs/time-1/threshold").status_code == 422
+
+
+@pytest.mark.parametrize("case", ["labels", "boxes"])
+def test_right_invented_and_missed_are_what_the_slider_counts(case):
+    """For every threshold: as many statements in their pictures as the curve says, counted picture by picture."""
+    said, true = several() if case == "labels" else some(5, count=15, scores=30)
+    names = ["a", "b", "never", "always"] if case == "labels" else NAMES
+    metrics = (Multilabel if case == "labels" else Detect)(names).metrics()
+    curve = swept(metrics, said, true, names[1])
+    for place in (0, 30, 60, 95):
+        found = apart(metrics, said, true, names[1], float(LEVELS[place]))
+        assert all(len(rows) == len(set(rows)) for rows in found.values())
+        alone = {"right": 0, "invented": 0, "missed": 0}
+        for row in range(len(said)):  # each picture by itself
+            own = swept(metrics, said[row : row + 1], true[row : row + 1], names[1], LEVELS[place : place + 1])
+            counts = {"right": own["right"][0], "invented": own["said"][0] - own["right"][0], "missed": own["true"] - own["right"][0]}
+            for what, count in counts.items():
+                alone[what] += count
+                assert (row in found[what]) == (count > 0), (what, row)
+        assert alone == {"right": curve["right"][place], "invented": curve["said"][place] - curve["right"][place],
+                         "missed": curve["true"] - curve["right"][place]}  # fmt: skip
 
 
 def test_answers_of_another_kind_are_refused(world):

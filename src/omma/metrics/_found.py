@@ -47,6 +47,17 @@ class Found(OfObjects, Counted):
         true = np.bincount(matched.true.label[matched.counts[:, self.size]], minlength=size)
         return *counts, np.repeat(true[:, None], len(levels), 1).astype(float)
 
+    def apart(self, predictions: Sequence[Any], truths: Sequence[Any], about: int, level: float) -> dict[str, list[int]]:
+        """As `Counted.apart`; a picture with several such objects comes once, where its first one would."""
+        matched = self.matcher(predictions, truths)
+        outcome, found, true = matched.outcome[:, self.size, 0], matched.predicted, matched.true
+        said = (found.label == about) & (found.score >= level)
+        there = (true.label == about) & matched.counts[:, self.size]
+        there[matched.partner[said & (outcome == 1)]] = False
+        order = np.argsort(-found.score, kind="stable")
+        rows = {name: found.picture[order][(said & (outcome == kind))[order]] for name, kind in (("right", 1), ("invented", 0))}
+        return {name: list(dict.fromkeys(pictures.tolist())) for name, pictures in (rows | {"missed": true.picture[there]}).items()}
+
     def _sums(self, records: Records, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         size = len(self.names)
         hits = tally(records["label"], weights, size, records["hit"])

@@ -128,5 +128,12 @@ class Counted(Metric):
         counts = from_each_on(label, shares.ravel(), truth.ravel(), len(self.names), levels.astype(np.float32).astype(float))
         return *counts, np.repeat(truth.sum(0)[:, None], len(levels), 1).astype(float)
 
+    def apart(self, predictions: Sequence[Any], truths: Sequence[Any], about: int, level: float) -> dict[str, list[int]]:
+        """The pictures where class number `about`, said from `level` on, is `right`, `invented` (most sure first) or `missed` (least)."""
+        true, share = indicators(truths, self.names)[:, about], probabilities(predictions, self.names)[:, about]
+        said = share >= np.float32(level)
+        cases = {"right": (said & true, -share), "invented": (said & ~true, -share), "missed": (~said & true, share)}
+        return {name: np.flatnonzero(where)[np.argsort(key[where], kind="stable")].tolist() for name, (where, key) in cases.items()}
+
     def carriers(self, records: Records) -> np.ndarray:
         return records["truth"].sum(0).astype(float) if self.average == "macro" else super().carriers(records)

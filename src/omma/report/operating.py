@@ -28,6 +28,14 @@ def sweepable(metrics: dict[str, Metric]) -> dict[str, Counted]:
     return found
 
 
+def apart(
+    metrics: dict[str, Metric], predictions: Sequence[Answer], truths: Sequence[Answer], about: str, level: float
+) -> dict[str, list[int]]:
+    """Rows of the answers that are `right`, `invented` or `missed` of a class said from a threshold on, as `swept` counts them."""
+    first = next(iter(sweepable(metrics).values()))
+    return first.apart(predictions, truths, first.names.index(about), level)
+
+
 def swept(
     metrics: dict[str, Metric], predictions: Sequence[Answer], truths: Sequence[Answer], about: str | None = None,
     levels: np.ndarray = LEVELS,

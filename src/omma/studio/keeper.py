@@ -28,6 +28,7 @@ def keep(folder: Path) -> int:
             break
         time.sleep(0.05)
     if not locked:
+        lock.close()
         return 0  # another keeper has it
     wish = json.loads((folder / WISH).read_text("utf-8"))
     env = os.environ | {"OMMA_LANG": wish["language"], "PYTHONUNBUFFERED": "1"}
@@ -51,6 +52,7 @@ def keep(folder: Path) -> int:
     partial = folder / f"{DONE}.partial"
     partial.write_text(json.dumps({"code": code, "ended": time.time()}), "utf-8")
     partial.replace(folder / DONE)
+    lock.close()
     return 0
 
 

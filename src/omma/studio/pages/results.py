@@ -9,6 +9,7 @@ from starlette.responses import FileResponse
 
 from omma.answers.placed import Placed
 from omma.errors import DataError, OmmaError
+from omma.report import operating
 from omma.report.operating import sweepable, swept
 from omma.report.phrase import phrase
 from omma.studio import runs, thumbs
@@ -88,6 +89,14 @@ def cell(ask: Ask) -> dict[str, Any]:
     return {"rows": _judged(ask).behind(*_cell(ask))[0]}
 
 
+def apart(ask: Ask) -> dict[str, Any]:
+    """Rows of the answers that are right, invented or missed of a class at a threshold."""
+    found, about = _judged(ask), ask.query.get("class")
+    if about not in found.task.names or not sweepable(found.metrics):
+        raise OmmaError(say("studio.not_understood"))
+    return operating.apart(found.metrics, found.kept.predictions, found.kept.truths, about, ask.number(ask.query.get("level"), 0, 1))
+
+
 def items(ask: Ask) -> list[dict[str, Any]]:
     """What stands under pictures of a gallery: what was said, and what is true where that differs."""
     found = _judged(ask)
@@ -152,6 +161,7 @@ TABLE = (
     ("GET", "/api/p/{project:int}/answers/{run}", answers),
     ("POST", "/api/p/{project:int}/answers/{run}", again),
     ("GET", "/api/runs/{run}/cell", cell),
+    ("GET", "/api/runs/{run}/apart", apart),
     ("GET", "/api/runs/{run}/said", items),
     ("GET", "/api/runs/{run}/said/{row:int}/thumb", thumb),
     ("GET", "/api/runs/{run}/said/{row:int}/shown", shown),

@@ -25,7 +25,10 @@ export function gallery(parent, { life, url, items, open, mark }) {
     const high = size + 34, top = list.getBoundingClientRect().top;
     const first = Math.max(0, Math.floor(-top / high) - AHEAD), last = Math.min(Math.ceil(places.length / across), Math.ceil((innerHeight - top) / high) + AHEAD);
     for (const [at, row] of rows) if (at < first || at >= last) { row.remove(); rows.delete(at); }
-    for (let at = first; at < last; at += 1) if (!rows.has(at)) { const row = make(at, high); rows.set(at, row); list.append(row); }
+    // What is in sight first, then what is a little ahead: the browser asks for pictures in the order they come.
+    const middle = (innerHeight / 2 - top) / high, missing = [];
+    for (let at = first; at < last; at += 1) if (!rows.has(at)) missing.push(at);
+    for (const at of missing.sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))) { const row = make(at, high); rows.set(at, row); list.append(row); }
     need(first * across, last * across);
   }
 
@@ -57,10 +60,11 @@ export function gallery(parent, { life, url, items, open, mark }) {
     return made;
   }
 
-  // Blocks around what is in sight, a little ahead of the finger.
+  // Blocks around what is in sight, the one in sight first, those a little ahead of the finger after it.
   function need(from, to) {
-    for (let block = Math.max(0, Math.floor((from - BLOCK) / BLOCK)); block * BLOCK < Math.min(places.length, to + BLOCK); block += 1) {
-      if (asked.has(block)) continue;
+    const blocks = [], middle = (from + to) / 2 / BLOCK - 0.5;
+    for (let block = Math.max(0, Math.floor((from - BLOCK) / BLOCK)); block * BLOCK < Math.min(places.length, to + BLOCK); block += 1) if (!asked.has(block)) blocks.push(block);
+    for (const block of blocks.sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))) {
       asked.add(block);
       fetchBlock(block, asked);
     }
@@ -72,7 +76,8 @@ export function gallery(parent, { life, url, items, open, mark }) {
     waiting += 1;
     try {
       for (const about of await items(wanted)) known.set(about.place, about);
-      for (const row of rows.values()) for (const one of row.children) one.paint();
+      const middle = (innerHeight / 2 - list.getBoundingClientRect().top) / (size + 34);
+      for (const [, row] of [...rows].sort(([a], [b]) => Math.abs(a - middle) - Math.abs(b - middle))) for (const one of row.children) one.paint();
     } catch (error) { mine.delete(block); if (error.name !== "AbortError" && !life.over) life.later(1500, draw); } finally { waiting -= 1; }
   }
 

@@ -44,19 +44,22 @@ export async function answers(room, { life, id }, run) {
 
   async function behind(box, table, true_, named, count) {
     const asked = `true=${true_}&named=${named}`, found = await attempt(() => life.ask(`${base}/cell?${asked}`));
-    if (!found || life.over) return;
-    fill(box, h("section", {}, h("h2", {}, t("cell", { true: table.names[true_], named: table.names[named], count: number(count), unit: t(`unit_${table.unit}`) })), h("p", { class: "quiet" }, t("cell_pictures", { count: number(found.rows.length) }))));
+    if (found && !life.over) pictured(box, t("cell", { true: table.names[true_], named: table.names[named], count: number(count), unit: t(`unit_${table.unit}`) }), found.rows, asked);
+  }
+
+  function pictured(box, title, rows, asked = "") {
+    fill(box, h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, t("cell_pictures", { count: number(rows.length) }))));
     const pictures = viewer(life, (row) => `${base}/said/${row}/shown?${asked}`);
     const shown = gallery(box.firstChild, { life, url: (row, one) => `${base}/said/${row}/thumb?v=${one.v}`, items: (rows) => life.ask(`${base}/said?rows=${rows.join(",")}`), open: (i) => pictures(shown.places, i, shown.about) });
-    shown.show(found.rows);
+    shown.show(rows);
     box.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 
   async function threshold(box, classes) {
     let about = "", now = null, at = null;
-    const room = h("div", { class: "cards" }), line = h("p", { class: "quiet" }), chart = h("div"), range = h("input", { type: "range", min: 0, max: 100, step: 1, id: "level", "aria-label": t("threshold"), oninput: () => { at = Number(range.value); paint(); } }), level = h("output", { for: "level" });
+    const kinds = h("div", { class: "row" }), room = h("div", { class: "cards" }), line = h("p", { class: "quiet" }), chart = h("div"), range = h("input", { type: "range", min: 0, max: 100, step: 1, id: "level", "aria-label": t("threshold"), oninput: () => { at = Number(range.value); paint(); } }), level = h("output", { for: "level" });
     fill(box, h("h2", {}, t("threshold")), select([["", t("every_class")], ...classes.map((name) => [name, name])], "", (name) => { about = name; load(); }, t("every_class")),
-      h("div", { class: "row level" }, range, level), room, line, chart);
+      h("div", { class: "row level" }, range, level), room, kinds, line, chart);
 
     async function load() {
       now = await attempt(() => life.ask(`${base}/threshold${about ? `?class=${encodeURIComponent(about)}` : ""}`));
@@ -71,6 +74,11 @@ export async function answers(room, { life, id }, run) {
     function paint() {
       level.textContent = now.levels[at].toFixed(2);
       fill(room, Object.entries(now.named).map(([key, name]) => h("div", {}, h("b", {}, name), h("strong", { "data-score": key }, score(now[key][at])))));
+      const counts = { right: now.right[at], invented: now.said[at] - now.right[at], missed: now.true - now.right[at] };
+      fill(kinds, about ? Object.entries(counts).map(([what, count]) => h("button", { type: "button", disabled: !count, "data-what": what, onclick: async (event) => {
+        const asked = about, place = at, found = await attempt(() => life.ask(`${base}/apart?class=${encodeURIComponent(asked)}&level=${now.levels[place]}`), event.target);
+        if (found && !life.over) pictured(wall, t(`apart_${what}`, { name: asked, level: now.levels[place].toFixed(2), count: number(count) }), found[what]);
+      } }, `${t(`what_${what}`)} · ${number(count)}`)) : null);
       line.textContent = [about ? t("level_class", { name: about }) : t("level_all"), t("level_counts", { said: number(now.said[at]), right: number(now.right[at]), true: number(now.true) }), now.own !== null ? t("level_own", { level: now.own.toFixed(2) }) : now.several ? t("level_several") : ""].join(" ");
       chart.firstChild?.mark?.(at / 100);
     }
