@@ -26,7 +26,7 @@ from omma import catalog
 from omma.answers.answer import Answer
 from omma.errors import OmmaError
 from omma.serving.server import bind, server_for
-from omma.studio import jobs, keeper, runs, server, shelf
+from omma.studio import jobs, keeper, runs, server, shelf, thumbs
 from omma.studio.app import STATIC, Studio
 from omma.studio.pages import data as data_page
 from omma.studio.pages import projects, train
@@ -92,7 +92,7 @@ def raw(world, *lines: str) -> str:
         return link.recv(400).decode("latin-1").splitlines()[0]
 
 
-@pytest.mark.parametrize("path", ["/", "/api/projects", "/static/app.js", "/api/p/1/thumb/0", "/api/runs/x/stream", "/api/words/en"])
+@pytest.mark.parametrize("path", ["/", "/api/projects", "/static/app.js", "/api/p/1/thumbs", "/api/runs/x/stream", "/api/words/en"])
 def test_nothing_is_shown_without_the_token(world, path):
     assert httpx.get(world.url + path).status_code == 401
     assert httpx.get(world.url + path, headers={"authorization": "Bearer wrong-wrong-wrong"}).status_code == 401
@@ -340,11 +340,14 @@ def test_filters(world):
 
 
 def test_thumbnails_are_made_once(world, monkeypatch):
-    row = world.get(f"/api/p/{world.id}/items", places="2")[0]
-    first = world.client.get(f"/api/p/{world.id}/thumb/2", params={"v": row["v"]})
-    assert first.headers["content-type"] == "image/jpeg" and "immutable" in first.headers["cache-control"]
+    first = world.get(f"/api/p/{world.id}/thumbs", places="2,5,400,x")
+    assert list(first) == ["2", "5"] and all(one.startswith("data:image/jpeg;base64,") for one in first.values())
     monkeypatch.setattr("omma.studio.thumbs.shown", lambda *words: pytest.fail("made again"))
-    assert world.client.get(f"/api/p/{world.id}/thumb/2", params={"v": row["v"]}).content == first.content
+    assert world.get(f"/api/p/{world.id}/thumbs", places="2,5") == first
+    row = world.get(f"/api/p/{world.id}/items", places="2")[0]
+    monkeypatch.undo()
+    whole = world.client.get(f"/api/p/{world.id}/picture/2", params={"v": row["v"]})
+    assert whole.headers["content-type"] == "image/jpeg" and "immutable" in whole.headers["cache-control"]
 
 
 def test_a_changed_file_has_another_address(world):
@@ -359,11 +362,11 @@ def test_an_unreadable_picture_has_a_cross(world):
     path = world.photos / "green" / "004.png"
     path.write_bytes(b"broken")
     place = world.get(f"/api/p/{world.id}/places", text="green/004")["places"][0]
-    assert world.client.get(f"/api/p/{world.id}/thumb/{place}").status_code == 200
+    assert world.get(f"/api/p/{world.id}/thumbs", places=place)[str(place)] == thumbs.address(thumbs.blank())
     assert world.client.get(f"/api/p/{world.id}/picture/{place}").status_code == 200
     assert world.get(f"/api/p/{world.id}/one/{place}")["problem"]
     for bad in (18, 10**9):
-        assert world.client.get(f"/api/p/{world.id}/thumb/{bad}").status_code == 422
+        assert world.client.get(f"/api/p/{world.id}/picture/{bad}").status_code == 422
 
 
 class Clock(Answer):

@@ -164,7 +164,7 @@ def test_the_page_sends_again_what_nobody_acknowledged(server):
         server.start()
         page = context.new_page()
         page.set_default_timeout(60_000 * PATIENCE)
-        page.goto(f"{server.url}/#/1/label")
+        page.goto(f"{server.url}/#/1/label?at=0")
         page.wait_for_selector(".things li:nth-child(4)")
         assert len(server.kept()) == 4 and page.evaluate("localStorage.getItem('omma-unsent-1')") is None
         page.reload()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import os
@@ -101,3 +102,8 @@ def blank() -> bytes:
     store = io.BytesIO()
     image.save(store, "JPEG")
     return store.getvalue()
+
+
+def address(blob: bytes) -> str:
+    """A JPEG as a data address."""
+    return f"data:image/jpeg;base64,{base64.b64encode(blob).decode('ascii')}"

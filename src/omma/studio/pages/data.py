@@ -104,13 +104,18 @@ def items(ask: Ask) -> list[dict[str, Any]]:
     return rows
 
 
-def thumb(ask: Ask) -> Any:
-    """The small picture of one place; a grey cross where it cannot be read."""
-    found, place = ask.studio.shelf.sample(ask.project, ask.path["place"])
+def sheet(ask: Ask) -> dict[int, str]:
+    """The small pictures of some places as data addresses; a grey cross where one cannot be read."""
+    found = ask.studio.shelf.get(ask.project)
+    wanted = [int(word) for word in ask.query.get("places", "").split(",") if word.isdecimal()][:TOGETHER]
+    return {place: thumbs.address(_thumb(ask, found, place)) for place in wanted if place < len(found.dataset)}
+
+
+def _thumb(ask: Ask, found: Opened, place: int) -> bytes:
     try:
-        return picture(ask.studio.thumbs.get(found.dataset, place, found.digest, "drawn" in ask.query))
+        return ask.studio.thumbs.get(found.dataset, place, found.digest, "drawn" in ask.query)
     except DataError:
-        return picture(thumbs.blank())
+        return thumbs.blank()
 
 
 def whole(ask: Ask) -> Any:
@@ -195,7 +200,7 @@ TABLE = (
     ("GET", "/api/p/{project:int}/data", about),
     ("GET", "/api/p/{project:int}/places", places),
     ("GET", "/api/p/{project:int}/items", items),
-    ("GET", "/api/p/{project:int}/thumb/{place:int}", thumb),
+    ("GET", "/api/p/{project:int}/thumbs", sheet),
     ("GET", "/api/p/{project:int}/picture/{place:int}", whole),
     ("GET", "/api/p/{project:int}/one/{place:int}", one),
     ("POST", "/api/p/{project:int}/check", check),

@@ -100,34 +100,33 @@ def apart(ask: Ask) -> dict[str, Any]:
 def items(ask: Ask) -> list[dict[str, Any]]:
     """What stands under pictures of a gallery: what was said, and what is true where that differs."""
     found = _judged(ask)
-    rows = [int(word) for word in ask.query.get("rows", "").split(",") if word.isdecimal()][:TOGETHER]
     told = []
-    for row in rows:
+    for row in _rows(ask):
         if row < len(found.kept.ids):
             said, true = phrase(found.kept.predictions[row]), phrase(found.kept.truths[row])
-            told.append({"place": row, "id": found.kept.ids[row], "text": said, "true": true, "v": _version(ask, found, row)})
+            told.append({"place": row, "id": found.kept.ids[row], "text": said, "true": true})
     return told
 
 
-def _version(ask: Ask, found: Judged, row: int) -> str:
-    try:
-        opened, place = ask.studio.judge.sample(found, row)
-    except OmmaError:
-        return "none"
-    return ask.studio.thumbs.version(opened.dataset.samples[place], opened.digest)
+def sheet(ask: Ask) -> dict[int, str]:
+    """The small pictures that answers are about, as data addresses; where an answer lies somewhere, drawn on it."""
+    found = _judged(ask)
+    return {row: thumbs.address(_thumb(ask, found, row)) for row in _rows(ask) if row < len(found.kept.ids)}
 
 
-def thumb(ask: Ask) -> Any:
-    """The small picture an answer is about; where the answer lies somewhere, drawn on it."""
-    found, row = _judged(ask), int(ask.path["row"])
+def _rows(ask: Ask) -> list[int]:
+    return [int(word) for word in ask.query.get("rows", "").split(",") if word.isdecimal()][:TOGETHER]
+
+
+def _thumb(ask: Ask, found: Judged, row: int) -> bytes:
     try:
         opened, place = ask.studio.judge.sample(found, row)
         said = found.kept.predictions[row]
         if isinstance(said, Placed):
-            return picture(thumbs.jpeg(said.draw(thumbs.shown(opened.dataset, place)), thumbs.SIDE))
-        return picture(ask.studio.thumbs.get(opened.dataset, place, opened.digest))
+            return thumbs.jpeg(said.draw(thumbs.shown(opened.dataset, place)), thumbs.SIDE)
+        return ask.studio.thumbs.get(opened.dataset, place, opened.digest)
     except OmmaError:
-        return picture(thumbs.blank())
+        return thumbs.blank()
 
 
 def shown(ask: Ask) -> Any:
@@ -163,7 +162,7 @@ TABLE = (
     ("GET", "/api/runs/{run}/cell", cell),
     ("GET", "/api/runs/{run}/apart", apart),
     ("GET", "/api/runs/{run}/said", items),
-    ("GET", "/api/runs/{run}/said/{row:int}/thumb", thumb),
+    ("GET", "/api/runs/{run}/thumbs", sheet),
     ("GET", "/api/runs/{run}/said/{row:int}/shown", shown),
     ("GET", "/api/runs/{run}/threshold", threshold),
 )

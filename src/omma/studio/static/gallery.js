@@ -4,11 +4,12 @@ import { fill, h } from "./core.js";
 
 const BLOCK = 150, AHEAD = 4;
 
-// Args: where it stands, {life, url: place → address of the small picture, items: places → rows, open: place in the list → nothing, badge: row → element}
-export function gallery(parent, { life, url, items, open, mark }) {
+// Args: where it stands, {life, sheet: places → {place: its small picture as a data address}, items: places → rows, open: place in the list
+// → nothing, mark: row → element}. Small pictures come many at a time: a request for each would cost more than the picture.
+export function gallery(parent, { life, sheet, items, open, mark }) {
   const list = h("div", { class: "gallery", role: "grid" });
   parent.append(list);
-  let places = [], groups = null, across = 1, size = 120, rows = new Map(), known = new Map(), asked = new Set(), waiting = 0;
+  let places = [], groups = null, across = 1, size = 120, rows = new Map(), known = new Map(), asked = new Set(), waiting = 0, wanted = new Map(), fetching = 0;
 
   function measure() {
     const wide = list.clientWidth || 300, least = wide < 500 ? 92 : 132, gap = 8;
@@ -30,6 +31,7 @@ export function gallery(parent, { life, url, items, open, mark }) {
     for (let at = first; at < last; at += 1) if (!rows.has(at)) missing.push(at);
     for (const at of missing.sort((a, b) => Math.abs(a - middle) - Math.abs(b - middle))) { const row = make(at, high); rows.set(at, row); list.append(row); }
     need(first * across, last * across);
+    pictures(); pictures();
   }
 
   function make(at, high) {
@@ -47,8 +49,7 @@ export function gallery(parent, { life, url, items, open, mark }) {
     if (groups) made.classList.add(groups[i] % 2 ? "odd-group" : "even-group");
     made.paint = () => {
       const about = known.get(place);
-      if (!about) return;
-      if (!image.getAttribute("src")) image.src = url(place, about);
+      if (!about || made.title) return;
       made.title = about.id;
       image.alt = about.id;
       text.textContent = about.text || about.id.split("/").pop();
@@ -57,7 +58,23 @@ export function gallery(parent, { life, url, items, open, mark }) {
       if (badge) made.append(badge);
     };
     made.paint();
+    wanted.set(place, image);
     return made;
+  }
+
+  // The pictures of what was made last, those in sight first; what has left the page meanwhile is not asked for.
+  async function pictures() {
+    for (const [place, image] of wanted) if (!image.isConnected) wanted.delete(place);
+    if (!wanted.size || fetching >= 2) return;
+    const now = [...wanted].slice(0, 2 * across);
+    for (const [place] of now) wanted.delete(place);
+    fetching += 1;
+    try {
+      const found = await sheet(now.map(([place]) => place));
+      for (const [place, image] of now) if (found[place]) image.src = found[place];
+    } catch (error) { if (error.name !== "AbortError" && !life.over) life.later(1500, () => { for (const [place, image] of now) if (image.isConnected) wanted.set(place, image); pictures(); }); }
+    fetching -= 1;
+    if (!life.over) pictures();
   }
 
   // Blocks around what is in sight, the one in sight first, those a little ahead of the finger after it.

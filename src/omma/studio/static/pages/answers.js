@@ -50,7 +50,7 @@ export async function answers(room, { life, id }, run) {
   function pictured(box, title, rows, asked = "") {
     fill(box, h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, t("cell_pictures", { count: number(rows.length) }))));
     const pictures = viewer(life, (row) => `${base}/said/${row}/shown?${asked}`);
-    const shown = gallery(box.firstChild, { life, url: (row, one) => `${base}/said/${row}/thumb?v=${one.v}`, items: (rows) => life.ask(`${base}/said?rows=${rows.join(",")}`), open: (i) => pictures(shown.places, i, shown.about) });
+    const shown = gallery(box.firstChild, { life, sheet: (rows) => life.ask(`${base}/thumbs?rows=${rows.join(",")}`), items: (rows) => life.ask(`${base}/said?rows=${rows.join(",")}`), open: (i) => pictures(shown.places, i, shown.about) });
     shown.show(rows);
     box.scrollIntoView({ block: "start", behavior: "smooth" });
   }

@@ -27,7 +27,7 @@ export async function data(body, { life, id, query }) {
   if (!about.count) { room.append(empty(t("nothing"), t("nothing_text"))); }
   wall = gallery(room, {
     life,
-    url: (place, row) => `/api/p/${id}/thumb/${place}?v=${row.v}${drawn ? "&drawn" : ""}`,
+    sheet: (places) => life.ask(`/api/p/${id}/thumbs?places=${places.join(",")}${drawn ? "&drawn" : ""}`),
     items: (places) => life.ask(`/api/p/${id}/items?places=${places.join(",")}`),
     open: (i) => picture.open(i),
   });

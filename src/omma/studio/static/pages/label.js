@@ -70,6 +70,7 @@ export async function label(body, { life, id, query }) {
 
   async function load() {
     const place = places[at];
+    history.replaceState(null, "", `#/${id}/label?at=${place}`); // a reload comes back to this picture
     head();
     const now = await attempt(() => life.ask(`/api/p/${id}/label/${place}`));
     if (!now || place !== places[at]) return;
@@ -84,7 +85,6 @@ export async function label(body, { life, id, query }) {
     const next = at + step;
     if (next < 0 || next >= places.length) { tell(t(next < 0 ? "first_picture" : "last_picture")); return; }
     at = next;
-    history.replaceState(null, "", `#/${id}/label?at=${places[at]}`);
     await load();
   }
 
