@@ -60,13 +60,13 @@ class Seen:
         """Wait for something to be true in the page. (Playwright's own way would need `unsafe-eval`, which the page forbids.)"""
         _until(lambda: self.page.evaluate(script), 60)
 
-    def shot(self, name):
+    def shot(self, name, whole=False):
         if SHOTS:
             self.page.wait_for_timeout(400)
             path = Path(SHOTS) / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=str(path))
-            Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)  # a third of the size
+            self.page.screenshot(path=str(path), full_page=whole)
+            Image.open(path).convert("RGB").save(path, optimize=True)
 
     def close(self):
         self.browser.close()
@@ -345,7 +345,7 @@ def test_a_number_shows_its_pictures_and_the_slider_its_numbers(play, told):
     seen.close()
 
 
-PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", "iframe"),
+PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", ".count-of"),
          ("try", "#picture"), ("out", "#export")]  # fmt: skip
 # What stands on a button, in a table or under a picture must not be cut; names of files may be.
 CUT = """() => [...document.querySelectorAll('button, .button, .main-button, h1, h2, th, nav a span, .cards b, .field > span, .state')]
@@ -376,7 +376,7 @@ def test_every_page_as_people_see_it(play, told, wide, theme, tongue):
         assert not (cut := page.evaluate(CUT)), (name, cut)
         text = page.inner_text("main")
         assert bool(re.search(r"[\u4e00-\u9fff]{2}", text.replace("蓝色", ""))) == (tongue == "zh"), (name, text[:300])
-        seen.shot(f"{'desk' if wide else 'phone'}-{theme}-{tongue}-{(name or 'home').split('/')[0]}")
+        seen.shot(f"{'desk' if wide else 'phone'}-{theme}-{tongue}-{(name or 'home').split('/')[0]}", whole=name == "results")
     seen.close()
 
 

@@ -74,7 +74,8 @@ def both(key: str, /, **values: object) -> dict[str, str]:
 def metric(name: str) -> str:
     """A metric as JSON names it; in other languages than English with its own word in front."""
     tongue = language()
-    return name if tongue == "en" else f"{room(tongue, 'metrics').get(f'name.{name}', '')} {name}".strip()
+    word = room(tongue, "metrics").get(f"name.{name}", "")
+    return name if tongue == "en" else word if word.casefold() == name.casefold() else f"{word} {name}".strip()
 
 
 def number(value: float | None, unit: str = "") -> str:

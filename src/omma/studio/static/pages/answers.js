@@ -10,7 +10,7 @@ export async function answers(room, { life, id }, run) {
   if (about.state === "unable" || life.over) return;
   if (about.state !== "there") { missing(about); return; }
   const wall = h("div", { class: "behind" }), matrix = h("section"), slider = h("section");
-  fill(room, h("p", { class: "quiet" }, t("answers_there", { count: number(about.count), split: ["train", "val", "test"].includes(about.split) ? t(`split_${about.split}`) : about.split })),
+  fill(room, h("p", { class: "quiet" }, t("answers_there", { count: number(about.count), split: ["train", "val", "test", "all"].includes(about.split) ? t(`split_${about.split}`) : about.split })),
     h("div", { class: "two" }, about.confusion ? matrix : null, about.classes.length ? slider : null), wall);
   if (about.confusion) confusion(matrix, about.confusion, (true_, named, count) => behind(wall, about.confusion, true_, named, count));
   if (about.classes.length) await threshold(slider, about.classes);

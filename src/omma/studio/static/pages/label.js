@@ -13,7 +13,7 @@ export async function label(body, { life, id, query }) {
   if (!about.pictures) { fill(body, empty(t("nothing"), t("nothing_text"))); return; }
   body.dataset.keys = "yes";
   body.classList.add("label-page");
-  let places = ordered.places, sure = ordered.sure, at = 0, state = null, queue = Promise.resolve(), left = 0, run = known.runs.find((row) => row.bundle && row.mine)?.name || known.runs.find((row) => row.bundle)?.name || "";
+  let places = ordered.places, sure = ordered.sure, at = 0, state = null, queue = Promise.resolve(), left = 0, told = 0, run = known.runs.find((row) => row.bundle && row.mine)?.name || known.runs.find((row) => row.bundle)?.name || "";
   const start = Number(query.get("at"));
   if (query.get("at") !== null && places.includes(start)) at = places.indexOf(start);
 
@@ -62,6 +62,7 @@ export async function label(body, { life, id, query }) {
 
   function take(now) {
     state = now;
+    told += 1;
     canvas.things = now.things; canvas.waiting = [];
     if (canvas.selected && !now.things.some((thing) => thing.key === canvas.selected)) canvas.selected = null;
     canvas.draw();
@@ -69,13 +70,13 @@ export async function label(body, { life, id, query }) {
   }
 
   async function load() {
-    const place = places[at];
+    const place = places[at], before = told;
     history.replaceState(null, "", `#/${id}/label?at=${place}`); // a reload comes back to this picture
     head();
     const now = await attempt(() => life.ask(`/api/p/${id}/label/${place}`));
     if (!now || place !== places[at]) return;
     const image = new Image();
-    image.onload = () => { if (place !== places[at]) return; canvas.show(image, now.width, now.height); take(now); };
+    image.onload = () => { if (place !== places[at]) return; canvas.show(image, now.width, now.height); take(told === before ? now : state); }; // a stroke may have been answered meanwhile
     image.onerror = () => tell(t("unreadable"), "bad");
     image.src = `/api/p/${id}/picture/${place}?v=${now.v}`;
     if (places[at + 1] !== undefined) new Image().src = `/api/p/${id}/picture/${places[at + 1]}`;

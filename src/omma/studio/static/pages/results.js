@@ -11,7 +11,7 @@ export async function results(body, context) {
   if (!chosen || context.life.over) return;
   const { here, control } = chosen, { id } = context, safe = encodeURIComponent(here.name);
   head.append(h("div", { class: "buttons" }, control, h("a", { class: "button", href: `/api/runs/${safe}/report`, target: "_blank", rel: "noopener" }, t("report_alone"))));
-  const cards = Object.entries(here.scores || {}).slice(0, 4).map(([name, one]) => h("div", {}, h("b", {}, here.named?.[name] || name), h("strong", {}, score(one.value)), h("i", {}, `[${score(one.low)}, ${score(one.high)}] · n ${one.n}`)));
+  const cards = Object.entries(here.scores || {}).slice(0, 4).map(([name, one]) => h("div", {}, h("b", {}, here.named?.[name] || name), h("strong", {}, score(one.value)), h("i", {}, `[${score(one.low)}, ${score(one.high)}] · n\u00a0${one.n}`)));
   const frame = h("iframe", { class: "report", title: t("report"), src: `/api/runs/${safe}/report` });
   // The report is as high as what it says: one scroll bar, the page's own.
   frame.addEventListener("load", () => {
