@@ -66,7 +66,8 @@ class Seen:
             path = Path(SHOTS) / f"{name}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=str(path), full_page=whole)
-            Image.open(path).convert("RGB").save(path, optimize=True)
+            # A third of the size; octree, since the median cut gives all colours to what is large and text turns green.
+            Image.open(path).convert("RGB").quantize(256, Image.Quantize.FASTOCTREE).save(path, optimize=True)
 
     def close(self):
         self.browser.close()
@@ -391,7 +392,7 @@ def test_pictures_of_the_docs(play, studio, tmp_path, tongue):
     found = evaluate(str(tmp_path / "runs" / "digits-1"), "digits", split="test", out=str(tmp_path / "runs" / "digits-1"))
     assert found.scores["accuracy"].value > 0.5
     numbers = {name: studio.post("/api/projects", data=name)["id"] for name in ("digits", "shapes")}
-    seen = Seen(play, studio, viewport={"width": 1180, "height": 820})
+    seen = Seen(play, studio, viewport={"width": 1180, "height": 900})
     page = seen.page
     page.evaluate(f"localStorage.setItem('omma-lang', '{tongue}'); localStorage.setItem('omma-theme', 'light')")
     page.reload()
@@ -401,7 +402,7 @@ def test_pictures_of_the_docs(play, studio, tmp_path, tongue):
     page.click(f".confusion tbody tr:nth-child({row + 1}) td:nth-child({column + 2}) button")
     page.wait_for_selector(".behind .cell img[src]")
     page.wait_for_timeout(1500)
-    page.evaluate("window.scrollTo(0, document.querySelector('.confusion').getBoundingClientRect().top + scrollY - 190)")
+    page.evaluate("window.scrollTo(0, document.querySelector('.confusion').getBoundingClientRect().top + scrollY - 195)")
     seen.shot(f"studio-results{ending}")
     page = seen.go(f"{numbers['shapes']}/label", ".things li")
     page.wait_for_timeout(600)

@@ -16,6 +16,7 @@ from torch import nn
 import trained
 from omma import bundle as bundles
 from omma import catalog
+from omma.answers import _file as answers
 from omma.answers._whole import from_whole, whole
 from omma.answers.answer import Answer
 from omma.answers.boxes import Boxes
@@ -32,8 +33,8 @@ from omma.errors import DataError
 from omma.formats.format import open_data
 from omma.metrics._confused import Confused
 from omma.metrics.metric import Gallery
+from omma.report.evaluation import Evaluation
 from omma.report.operating import LEVELS, apart, swept
-from omma.run import answers
 from omma.tasks.classify import Classify
 from omma.tasks.detect import Detect
 from omma.tasks.multilabel import Multilabel
@@ -279,7 +280,7 @@ def run_of(world, name, task, said, true, monkeypatch):
     made.save(run / "bundle")
     (run / "recipe.json").write_text(json.dumps({"recipe": {}, "facts": {"where": str(world.studio.cwd / "photos"), "format": None}}))
     nothing = SimpleNamespace(samples=samples, predictions=said, split="test")
-    assert answers.keep(run, nothing, task) == run / answers.FILE
+    assert Evaluation.keep(nothing, run, task) == run / answers.FILE
     return run
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from omma.answers._file import Kept, keep
 from omma.answers.answer import Answer
 from omma.answers.label import Label
 from omma.answers.labels import Labels
@@ -22,6 +23,8 @@ from omma.progress import Watch
 from omma.words import language, say
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from omma.bundle import Bundle
     from omma.tasks.task import Task
 
@@ -132,6 +135,15 @@ class Evaluation:
         table["compare"] = self.compared.json() if self.compared else None
         table |= {"helps": self.helped.json()} if self.helped else {}
         return table | {"notes": self.notes, "report": self.report}
+
+    def keep(self, folder: Path, task: Task) -> Path | None:
+        """FOLDER/answers.jsonl: every answer as it is, to take the numbers apart later; None where answers are no plain values.
+
+        Raises:
+            DiskError: it cannot be written.
+        """
+        ids = [sample.id for sample in self.samples]
+        return keep(folder, Kept(self.split, ids, self.predictions, truths_of(self.samples, task)), task.answer, task.names)
 
     def _named(self, place: int) -> str:
         """The picture that an answer is about; of a drawn one the nearest that was learned from."""

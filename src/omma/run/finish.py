@@ -20,7 +20,6 @@ from omma.progress import Watch
 from omma.report.evaluation import evaluate_bundle
 from omma.report.run import write_report
 from omma.run import advice
-from omma.run.answers import keep
 from omma.run.folder import Facts, RunFolder
 from omma.run.outcome import Outcome
 from omma.run.prepare import Ready, validator
@@ -159,7 +158,7 @@ def judge(run: RunFolder, made: Ready, facts: Facts, machine: Machine, watch: Wa
         bundle.save(run.bundle)
         run.log({"event": "verdict", "step": steps, **words})
         if evaluation is not None:
-            keep(run.path, evaluation, bundle.task)
+            evaluation.keep(run.path, bundle.task)
         trained.report = write_report(run.path, bundle, evaluation, made.dataset, watch)
         scored = bundle.card.get("scores", {}).get("metrics", {})
         run.log({"event": "bundle", "step": steps, "scores": scored, "seconds": round(time.monotonic() - began, 2)})

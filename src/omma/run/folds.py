@@ -19,7 +19,6 @@ from omma.recipe import Recipe
 from omma.report.evaluation import score
 from omma.report.run import write_report
 from omma.run import course
-from omma.run.answers import keep
 from omma.run.folder import RunFolder
 from omma.run.near import near_of
 from omma.run.outcome import Outcome
@@ -67,7 +66,7 @@ def cross_validate(run: RunFolder, dataset: Dataset, recipe: Recipe, count: int,
     bundle.card["scores"] = {"split": name, "metrics": {key: score.json() for key, score in evaluation.scores.items()}}
     bundle.card["notes"] = [note for note in outcome.notes if note != say("train.no_test")] + [say("train.folds_note", folds=count)]
     bundle.save(Path(run.bundle))
-    keep(run.path, evaluation, bundle.task)
+    evaluation.keep(run.path, bundle.task)
     outcome.report = write_report(run.path, bundle, evaluation, whole, watch)
     outcome.scores, outcome.split, outcome.notes = bundle.card["scores"]["metrics"], name, bundle.card["notes"]
     return outcome

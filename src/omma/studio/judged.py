@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from omma import catalog
+from omma.answers import _file as answers
 from omma.answers.placed import Placed
 from omma.card import read_card
 from omma.data.decode import to_rgb8
@@ -19,7 +20,6 @@ from omma.errors import OmmaError
 from omma.metrics._confused import Confused
 from omma.metrics.metric import Metric, Records
 from omma.report.operating import sweepable
-from omma.run import answers
 from omma.studio.shelf import Opened, Shelf
 from omma.tasks.task import Task
 from omma.words import say

@@ -84,12 +84,11 @@ def evaluate(
         evaluation.helped = _helped(model, plain, dataset, helps, place, watch)
     if out is not None:
         from omma.report.run import write_page
-        from omma.run.answers import keep
 
         page = write_page(Path(out), model, evaluation, dataset, watch)
         evaluation.report = str(page)
         if page != Path(out):
-            keep(page.parent, evaluation, model.task)
+            evaluation.keep(page.parent, model.task)
     return evaluation
 
 

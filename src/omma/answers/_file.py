@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omma.answers._whole import from_whole, whole
 from omma.answers.answer import Answer
 from omma.errors import DataError, DiskError
 from omma.words import say
-
-if TYPE_CHECKING:
-    from omma.report.evaluation import Evaluation
-    from omma.tasks.task import Task
 
 FILE = "answers.jsonl"
 MOST = 256 << 20  # bytes; answers that take more are asked for again where they are wanted
@@ -36,31 +32,31 @@ class Kept:
     truths: list[Answer]
 
 
-def keep(folder: Path, evaluation: Evaluation, task: Task) -> Path | None:
+def keep(folder: Path, kept: Kept, kind: type[Answer], names: list[str]) -> Path | None:
     """FOLDER/answers.jsonl: a row about all, then a row a picture; None where such answers are no plain values, or too large.
 
     Args:
-        evaluation: what was scored.
-        task: what was learned; truths are kept as its metrics take them.
+        kept: what was said and what is true.
+        kind: of answer, all of them.
+        names: of the task; told once.
 
     Raises:
         DiskError: it cannot be written.
     """
-    from omma.report.evaluation import truths_of
-
-    path, kind = folder / FILE, task.answer
+    path = folder / FILE
     partial = path.with_name(f"{FILE}.partial")
-    truths = truths_of(evaluation.samples, task)
+    whole_ones = True
     try:
         path.unlink(missing_ok=True)
         with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps({"kind": kind.kind, "split": evaluation.split, "names": task.names}) + "\n")
-            for sample, said, true in zip(evaluation.samples, evaluation.predictions, truths, strict=True):
-                sides = [_row(one, task.names) if type(one) is kind else None for one in (said, true)]
-                if None in sides or file.tell() > MOST:
+            file.write(json.dumps({"kind": kind.kind, "split": kept.split, "names": names}) + "\n")
+            for name, said, true in zip(kept.ids, kept.predictions, kept.truths, strict=True):
+                sides = [_row(one, names) if type(one) is kind else None for one in (said, true)]
+                whole_ones = None not in sides and file.tell() < MOST
+                if not whole_ones:
                     break
-                file.write(json.dumps({"id": sample.id, "said": sides[0], "true": sides[1]}) + "\n")
-        if None in sides or partial.stat().st_size > MOST:
+                file.write(json.dumps({"id": name, "said": sides[0], "true": sides[1]}) + "\n")
+        if not whole_ones:
             partial.unlink()
             return None
         partial.replace(path)
