@@ -276,11 +276,11 @@ def test_what_a_job_reads_on_stdin(tmp_path, monkeypatch):
     """A list of files for `predict -`: the keeper hands it over; a command without one reads nothing."""
     read = []
 
-    def popen(words, stdin, **more):
-        read.append(stdin.read().decode())
+    def start(wish, told, result, log):
+        read.append(told.read().decode())
         return SimpleNamespace(wait=lambda: 0)
 
-    monkeypatch.setattr(keeper.subprocess, "Popen", popen)
+    monkeypatch.setattr(keeper, "start", start)
     monkeypatch.setattr(keeper.signal, "signal", lambda *words: None)
     (tmp_path / keeper.WISH).write_text(json.dumps({"words": ["predict"], "language": "en", "cwd": str(tmp_path)}))
     keeper.keep(tmp_path)

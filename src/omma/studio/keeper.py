@@ -31,12 +31,9 @@ def keep(folder: Path) -> int:
         lock.close()
         return 0  # another keeper has it
     wish = json.loads((folder / WISH).read_text("utf-8"))
-    env = os.environ | {"OMMA_LANG": wish["language"], "PYTHONUNBUFFERED": "1"}
     lines = folder / LINES if (folder / LINES).is_file() else Path(os.devnull)
     with (folder / LOG).open("ab") as log, (folder / RESULT).open("wb") as result, lines.open("rb") as told:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "omma", *wish["words"]], stdin=told, stdout=result, stderr=log, cwd=wish["cwd"], env=env
-        )
+        child = start(wish, told, result, log)
 
         def pass_on(number: int, frame: Any) -> None:
             if child.poll() is None:
@@ -54,6 +51,12 @@ def keep(folder: Path) -> int:
     partial.replace(folder / DONE)
     lock.close()
     return 0
+
+
+def start(wish: dict[str, Any], told: Any, result: Any, log: Any) -> subprocess.Popen[bytes]:
+    """The command of a wish, with the files it reads and writes."""
+    env = os.environ | {"OMMA_LANG": wish["language"], "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen([sys.executable, "-m", "omma", *wish["words"]], stdin=told, stdout=result, stderr=log, cwd=wish["cwd"], env=env)
 
 
 def _locked(file: Any) -> bool:
