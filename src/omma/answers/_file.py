@@ -73,7 +73,9 @@ def _row(answer: Answer, names: list[str]) -> dict[str, Any] | None:
 
 
 def _answer(kind: type[Answer], row: dict[str, Any], names: list[str]) -> Answer:
-    return from_whole(kind, row if "classes" in row or "classes" not in kind.__dataclass_fields__ else row | {"classes": names})
+    return from_whole(
+        kind, row if "classes" in row or "classes" not in getattr(kind, "__dataclass_fields__", ()) else row | {"classes": names}
+    )
 
 
 def read(path: Path, kind: type[Answer]) -> Kept:

@@ -116,7 +116,8 @@ def stroke(ask: Ask) -> dict[str, Any]:
     told = ask.json()
     found = ask.studio.shelf.get(ask.project)
     # A stroke that waited for a server may come after pictures were added: it belongs to its picture, not to its place.
-    found, place = ask.studio.shelf.sample(ask.project, found.place.get(told.get("sample"), ask.path["place"]))
+    place = found.place.get(str(told["sample"]), ask.path["place"]) if told.get("sample") else ask.path["place"]
+    found, place = ask.studio.shelf.sample(ask.project, place)
     body = labels.sound(told.get("stroke"), kind_of(ask, found))
     for name in [body["label"]] if "label" in body else body.get("names", []):
         if name not in classes(ask, found):

@@ -41,8 +41,9 @@ def answers(ask: Ask) -> dict[str, Any]:
         return {"state": "unable"}
     if ask.studio.judge.file(run) is None:
         job = next((one for one in ask.studio.jobs.of(ask.project) if one["verb"] == "evaluate" and one["run"] == str(run)), None)
-        at_work = job is not None and job["state"] in ("begins", "works")
-        return {"state": "works" if at_work else "none", "job": job["id"] if at_work else None, "error": job["error"] if job else None}
+        if job is not None and job["state"] in ("begins", "works"):
+            return {"state": "works", "job": job["id"]}
+        return {"state": "none", "error": job["error"] if job is not None else None}
     found = ask.studio.judge.get(run)
     return {
         "state": "there", "split": found.kept.split, "count": len(found.kept.ids), "confusion": _confusion(found),
