@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import sys
 import zlib
 
 import numpy as np
@@ -106,7 +107,7 @@ def test_bytes_come_back_from_letters():
     for size in (0, 1, 12, 13, 14, 1000):
         blob = draw.bytes(size)
         parts = Parts()
-        parts.add(blob)
+        parts.add(lambda blob=blob: blob)
         assert unpacked(parts.texts[0]) == blob
     assert len(ALPHABET) == 91 and not set(ALPHABET) & set("<& \n") and len(letters(bytes(1300))) == 1600
 
@@ -414,13 +415,38 @@ def test_what_cannot_be_looked_into_is_said(model, picture, tmp_path, monkeypatc
 
 def test_the_command_line(model, picture, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert cli.run(["look", str(model), picture, "--json"]) == 0
+    assert cli.run(["look", str(model), picture, "--out", "inside.html", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)
-    assert row["out"].endswith(".look.html") and (tmp_path / row["out"]).is_file()
+    assert row["out"] == "inside.html" and (tmp_path / row["out"]).is_file()
     assert not row["random"] and row["layers"] > 60
     monkeypatch.setenv("OMMA_LANG", "zh")
     assert cli.run(["look", "keras-same", "--out", "随机.html"]) == 0
     assert "随机的" in capsys.readouterr().out and (tmp_path / "随机.html").is_file()
+
+
+def test_without_a_page_the_command_line_opens_the_studio(model, picture, tmp_path, monkeypatch):
+    """The verb computes and writes nothing; what it saw is what the studio is given, and its address names it."""
+    from omma.studio import server
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OMMA_HOME", str(tmp_path / "home"))
+    opened, given = [], []
+    monkeypatch.setattr(server.webbrowser, "open", opened.append)
+    monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
+    kept = server.Studio
+    monkeypatch.setattr(server, "Studio", lambda *places: given.append(kept(*places)) or given[0])
+    assert cli.run(["look", str(model), picture, "--port", "0"]) == 0
+    address = opened[0]
+    key = re.search(r"#/inside/([\w-]+)\?model=%2F", address)[1]
+    live = given[0].looks.get(key)
+    assert live.found.before.name == "0.png" and live.sheet.data["title"] == "<b>model" and len(live.found.slopes) == 3
+    assert not list(tmp_path.glob("*.html"))
+    made = look(str(model), picture, device="cpu")
+    assert (made.out, made.page, made.size) == (None, "inside", 0) and made.inside.slopes
+    assert cli.run(["look", str(model), picture, "--port", "0", "--no-open"]) == 0 and len(opened) == 1
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    with pytest.raises(OmmaError, match="starlette"):
+        assert made.page
 
 
 def test_no_name_ends_its_script(looked):

@@ -59,6 +59,7 @@ def look_inside(
     data: Dataset | None = None,
     run: str | Path | None = None,
     run_data: Dataset | None = None,
+    back: bool = True,
     watch: Watch = Watch(),
 ) -> Inside:
     """Look.
@@ -70,6 +71,7 @@ def look_inside(
         about, at: the question of the way back, see `asks`.
         data: pictures that may excite it.
         run, run_data: a run whose checkpoints are shown, and its data for the loss around them.
+        back: follow the answer back at once; else nothing is asked until somebody does.
 
     Raises:
         OmmaError: no such name, or a run of another network.
@@ -85,12 +87,12 @@ def look_inside(
         seen = watched(of, before)
         with torch.no_grad():
             answer = answer_of(of, before, seen)
-        asked = asks(of, before, seen, answer, about, at)
-        back = [slopes(seen, one.about, one.score, kernels=not place) for place, one in enumerate(asked)]
+        asked = asks(of, before, seen, answer, about, at) if back else []
+        ways = [slopes(seen, one.about, one.score, kernels=not place) for place, one in enumerate(asked)]
     notes = [*of.notes, *before.notes]
-    if all(not one.maps for one in back):
+    if ways and all(not one.maps for one in ways):
         notes.append(both("look.no_slopes"))
-    found = Inside(of, before, seen, answer, asked, back, health(seen, back[0]), notes=notes)
+    found = Inside(of, before, seen, answer, asked, ways, health(seen, ways[0] if ways else Slopes("", 0.0)), notes=notes)
     if data is not None:
         found.peaks = exciting(of, data, watch)
     if run is not None:

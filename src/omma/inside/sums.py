@@ -47,13 +47,14 @@ def order(maps: torch.Tensor) -> list[int]:
     return strengths(maps).sort(descending=True, stable=True).indices.tolist()
 
 
-def sums_of(seen: Trace, step: Step, outs: int | None = OUTS, ins: int | None = INS) -> Sums:
+def sums_of(seen: Trace, step: Step, outs: int | None = OUTS, ins: int | None = INS, channel: int | None = None) -> Sums:
     """How the strongest channels of a layer are made.
 
     Args:
         outs, ins: how many output channels and inputs of each are told; None: all.
+        channel: this one alone.
     """
-    found = Sums("", order(step.maps)[:outs], reads=step.given)
+    found = Sums("", order(step.maps)[:outs] if channel is None else [channel], reads=step.given)
     made = _KINDS.get(step.op)
     if step.op in JOINS:
         made = _join

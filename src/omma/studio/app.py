@@ -17,7 +17,7 @@ import omma
 from omma.studio.ask import Ask, routes
 from omma.studio.jobs import Jobs
 from omma.studio.judged import Judge
-from omma.studio.pages import data, label, out, projects, results, train, trial
+from omma.studio.pages import data, inside, label, out, projects, results, train, trial
 from omma.studio.shelf import Shelf
 from omma.studio.store import Store
 from omma.studio.thumbs import Thumbs
@@ -48,6 +48,7 @@ class Studio:
         self.shelf = Shelf(self.store)
         self.models = trial.Models()
         self.judge = Judge(home / "judged", self.shelf)
+        self.looks = inside.Looks()
         self.ending = False  # streams look at it and end
 
     @property
@@ -57,7 +58,7 @@ class Studio:
 
 def create(studio: Studio) -> Starlette:
     """The app, unguarded: see `server.guarded`."""
-    pages = [row for page in (projects, data, label, train, results, trial, out) for row in page.TABLE]
+    pages = [row for page in (projects, data, label, train, results, trial, out, inside) for row in page.TABLE]
     own = [
         Route("/", _front),
         Route("/static/{path:path}", _file),
@@ -79,12 +80,20 @@ async def _front(request: Request) -> Response:
 
 
 async def _file(request: Request) -> Response:
-    """A file of the pages; the first stylesheet is that of the reports, so that both look alike."""
+    """A file of the pages; the first stylesheet is that of the reports, so that both look alike; what draws a look inside is its own."""
     name = request.path_params["path"]
+    if name == "look.js":
+        from omma.inside.page import html
+
+        return Response(html.script_of(), media_type=KINDS[".js"], headers={"cache-control": "no-cache"})
     if name == "report.css":
         from omma.report import page
 
         path = Path(page.__file__).parent / "page.css"
+    elif name == "look.css":
+        from omma.inside.page import html
+
+        path = Path(html.__file__).parent / name
     elif re.fullmatch(r"[\w/-]+\.(js|css|svg)", name) and (STATIC / name).is_file():
         path = STATIC / name
     else:

@@ -10,6 +10,7 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from omma.data.sources import home
 from omma.progress import Watch
@@ -39,7 +40,7 @@ def open_studio(wanted: Any, watch: Watch = Watch()) -> Closed:
     """Serve the studio until Ctrl-C or SIGTERM; jobs go on.
 
     Args:
-        wanted: of `omma studio`: data, port, browser, page.
+        wanted: of `omma studio`: data, port, browser, page; of `omma look` also what it saw (`inside`, `asked`).
 
     Raises:
         OmmaError: the port is taken.
@@ -52,10 +53,9 @@ def open_studio(wanted: Any, watch: Watch = Watch()) -> Closed:
         studio = Studio(place, Path.cwd())
         secret = key(place)
         url = f"http://{HOST}:{port}/"
-        where = ""
-        if wanted.data is not None:
-            number = studio.store.project(wanted.data, Path(wanted.data).name or wanted.data)
-            where = f"#/{number}/{wanted.page}"
+        where = "" if wanted.data is None else f"#/{studio.store.project(wanted.data, Path(wanted.data).name or wanted.data)}/{wanted.page}"
+        if getattr(wanted, "inside", None) is not None:
+            where = f"{where or f'#/{wanted.page}'}/{studio.looks.keep(wanted.inside)}?{urlencode(wanted.asked, quote_via=quote)}"
         entry = f"{url}?token={secret}{where}"
         watch.say(say("studio.open_page", url=entry))
         watch.say(say("studio.how_to_end"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,22 @@ def page(made: Sheet) -> str:
     )
 
 
-def _body(title: str, made: Sheet) -> str:
-    """The frame that the script fills."""
+def framed(made: Sheet, styles: Iterable[str], scripts: Iterable[str]) -> str:
+    """HTML that stands in a page of a server: styles and scripts by address, parts asked for, switches left to the page around it."""
+    links = "".join(f'<link rel="stylesheet" href="{html.escape(one)}">\n' for one in styles)
+    first, *later = (f'<script src="{html.escape(one)}"></script>\n' for one in scripts)
+    title = str(made.data["title"])
+    return (
+        f'<!doctype html>\n<html lang="{language()}" data-lang="{language()}">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n<meta name="referrer" content="no-referrer">\n'
+        f'<title>{html.escape(title)}</title>\n{links}{first}</head>\n<body class="framed">\n{_body(title, made, switches=False)}\n'
+        f'<script type="application/json" id="words">{plain(sentences())}</script>\n'
+        f'<script type="application/json" id="data">{plain(made.data)}</script>\n{"".join(later)}</body>\n</html>\n'
+    )
+
+
+def _body(title: str, made: Sheet, switches: bool = True) -> str:
+    """The frame that the script fills; `switches` of language and theme, where nobody else has them."""
 
     def section(key: str, name: str, lead: str = "") -> str:
         return f'<section><h2>{words(both(f"look.part_of.{name}"))}</h2>{lead}<div id="{key}"></div></section>'
@@ -51,6 +66,7 @@ def _body(title: str, made: Sheet) -> str:
         f'<p class="quiet" id="totals"></p><div class="bar"><button id="fold" type="button">{words(both("look.page.fold"))}</button>'
         f'<button id="unfold" type="button">{words(both("look.page.unfold"))}</button><input id="seek" type="search"></div>'
     )
+    tools = tools if switches else ""
     lead = both("look.lead", task=str(made.data["task"]), picture=str(made.data["picture"]["name"]))
     return (
         f"<header><div><h1>{html.escape(title)}</h1><p>{words(lead)}</p></div>{tools}</header>\n<main>\n"

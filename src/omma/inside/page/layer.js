@@ -64,7 +64,7 @@ function renderMaps() {
     all = ordered(step); few = all.slice(0, state.shown);
     holder.replaceChildren(); more.replaceChildren();
     few.forEach(function (channel) {
-      var canvas = el("canvas"), known = step.sums.outs.indexOf(channel) >= 0;
+      var canvas = el("canvas"), known = !window.ommaUnit && step.sums.outs.indexOf(channel) >= 0;
       drawMap(canvas, step.pic, channel);
       holder.append(el("button", {
         type: "button", "class": "tile" + (channel === state.channel ? " here" : ""), "data-channel": channel,

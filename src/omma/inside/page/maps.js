@@ -93,7 +93,7 @@ function sizeOf(read) {
   return read.picture ? [DATA.picture.tall, DATA.picture.wide] : [STEPS[read.step].h, STEPS[read.step].w];
 }
 async function lookup(read) {
-  var exact = exactOf(read), values = await floats(exact.part), places = new Map();
+  var exact = exactOf(read), values = exact.values || await floats(exact.part), places = new Map();
   exact.channels.forEach(function (channel, place) { places.set(channel, place); });
   return function (channel, y, x) {
     var place = places.get(channel);

@@ -9,7 +9,7 @@ function svg(tag, attributes, text) {
 function renderSlopes() {
   var sizes = STEPS.map(function (step) { return step.slopes[state.ask] ? step.slopes[state.ask].size : null; });
   var some = sizes.filter(function (size) { return size > 0; }).map(Math.log10);
-  if (!some.length) { put("slopes", [el("p", { "class": "quiet" }, t("page.no_slopes"))]); return; }
+  if (!some.length) { put("slopes", [question(), el("p", { "class": "quiet" }, t(window.ommaAsk && !DATA.asks.length ? "page.not_asked" : "page.no_slopes"))]); return; }
   var low = Math.floor(Math.min.apply(null, some)), high = Math.ceil(Math.max.apply(null, some)) || low + 1, wide = 1000, tall = 240, left = 64, bottom = 26;
   if (high === low) high = low + 1;
   var drawing = svg("svg", { viewBox: "0 0 " + wide + " " + tall, role: "img" });
@@ -34,8 +34,25 @@ function renderSlopes() {
   });
   var own = el("canvas", { "class": "middle" });
   if (DATA.slopes[state.ask]) drawMap(own, DATA.slopes[state.ask], 0);
-  put("slopes", [el("p", null, t("page.asked", { about: DATA.asks[state.ask].about, score: num(DATA.asks[state.ask].score) })), el("div", { "class": "bar" }, buttons),
+  put("slopes", [question(), el("p", null, t("page.asked", { about: DATA.asks[state.ask].about, score: num(DATA.asks[state.ask].score) })), el("div", { "class": "bar" }, buttons),
     el("div", { "class": "chart" }, drawing), DATA.slopes[state.ask] ? el("figure", null, own, el("figcaption", null, t("page.slope_picture"))) : null]);
+}
+// Where a server computes, anything can be asked: the way back of a class, a box or a region.
+function question() {
+  if (!window.ommaAsk) return null;
+  var about = DATA.question, name = label(el("select", null, label(el("option", { value: "" }), "text", "page.surest"), about.names.map(function (one) { return el("option", { value: one }, one); })), "aria-label", "page.ask_name");
+  var box = about.placed ? label(label(el("input", { type: "text", size: 18 }), "placeholder", "page.ask_box"), "aria-label", "page.ask_box") : null;
+  var line = el("p", { role: "status" }), button = el("button", { type: "submit", id: "ask" }, t("page.ask"));
+  return el("form", { "class": "bar", onsubmit: async function (event) {
+    event.preventDefault(); button.disabled = true; line.replaceChildren();
+    try {
+      var found = await window.ommaAsk(name.value, box ? box.value.trim() : "");
+      DATA.asks.push(found.ask); DATA.slopes.push(found.picture);
+      STEPS.forEach(function (step, i) { step.slopes.push(found.rows[i]); step.health = found.health[i] || step.health; });
+      state.ask = DATA.asks.length - 1;
+      renderSlopes(); renderMap(); await renderLayer();
+    } catch (error) { button.disabled = false; line.className = "warn"; line.textContent = error.message; }
+  } }, el("label", null, t("page.ask_name"), " ", name), box, button, line);
 }
 async function renderClassical() {
   var c = DATA.classical, place = document.getElementById("classical");

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,36 +22,56 @@ class Parts:
 
     texts: list[str] = field(default_factory=list)
 
-    def add(self, blob: bytes) -> int:
-        """The number of a new part: bytes, deflated, as letters."""
-        packed = zlib.compress(blob, LEVEL)
+    def add(self, make: Callable[[], bytes]) -> int:
+        """The number of a new part: the bytes that `make()` gives, deflated, as letters."""
+        packed = zlib.compress(make(), LEVEL)
         self.texts.append(f"{len(packed)}:{letters(packed)}")
         return len(self.texts) - 1
 
     def floats(self, values: np.ndarray) -> int:
         """Float32, exactly; first bytes of all numbers, then second …: like lies beside like, which packs better."""
-        return self.add(np.ascontiguousarray(values, "<f4").reshape(-1, 1).view(np.uint8).T.tobytes())
+        return self.add(lambda: np.ascontiguousarray(values, "<f4").reshape(-1, 1).view(np.uint8).T.tobytes())
 
-    def bytes8(self, values: np.ndarray) -> int:
+    def bytes8(self, values: np.ndarray | Callable[[], np.ndarray]) -> int:
         """(C, h, w) uint8; each as the difference to its left neighbour, modulo 256, where rows are long enough."""
-        if values.shape[2] >= NARROW:
-            values = np.diff(values, axis=2, prepend=np.uint8(0))
-        return self.add(np.ascontiguousarray(values, np.uint8).tobytes())
+
+        def make() -> bytes:
+            found = values() if callable(values) else values
+            if found.shape[2] >= NARROW:
+                found = np.diff(found, axis=2, prepend=np.uint8(0))
+            return np.ascontiguousarray(found, np.uint8).tobytes()
+
+        return self.add(make)
 
     def pictures(self, maps: np.ndarray) -> dict[str, Any]:
         """(C, h, w) float32 → one 8-bit picture a channel, and what 0 and 255 mean of each; what is no number is 0."""
-        maps = np.nan_to_num(maps, posinf=0.0, neginf=0.0)
+        maps = maps if np.isfinite(maps).all() else np.nan_to_num(maps, posinf=0.0, neginf=0.0)
         flat = maps.reshape(len(maps), -1)
         low, high = flat.min(1), flat.max(1)
         wide = np.where(high > low, high - low, 1)
-        pixels = np.rint((maps - low[:, None, None]) / wide[:, None, None] * 255).astype(np.uint8)
         return {
-            "part": self.bytes8(pixels),
+            "part": self.bytes8(lambda: np.rint((maps - low[:, None, None]) / wide[:, None, None] * 255).astype(np.uint8)),
             "h": maps.shape[1],
             "w": maps.shape[2],
             "low": short(low),
             "high": short(np.where(high > low, high, low)),
         }
+
+
+class Held(Parts):
+    """Parts that are made when they are asked for, and not packed: a server gives them to a page on the same machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._makers: list[Callable[[], bytes]] = []
+
+    def add(self, make: Callable[[], bytes]) -> int:
+        self._makers.append(make)
+        return len(self._makers) - 1
+
+    def made(self, number: int) -> bytes | None:
+        """The bytes of a part; None where there is none of that number."""
+        return self._makers[number]() if 0 <= number < len(self._makers) else None
 
 
 def letters(blob: bytes) -> str:

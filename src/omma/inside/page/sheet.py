@@ -11,6 +11,7 @@ from omma.inside.look import Inside
 from omma.inside.page.beside import EYES, classical_of, course_of, shown
 from omma.inside.page.parts import Parts, short, smaller
 from omma.inside.recurrent import states
+from omma.inside.slopes import Health, Slopes
 from omma.inside.sums import INS, OUTS, Sums, joined, strengths, sums_of
 from omma.inside.trace import JOINS, PICTURE, Given, Step
 from omma.words import both
@@ -43,14 +44,14 @@ def sheet(found: Inside, full: bool = False) -> Sheet:
     Args:
         full: leave nothing out: all channels exactly, all inputs of every sum, maps at their own size.
     """
-    return _Writing(found, full).write()
+    return Writing(found, full, Parts()).write()
 
 
-class _Writing:
+class Writing:
     """One page while it is written."""
 
-    def __init__(self, found: Inside, full: bool) -> None:
-        self.found, self.full, self.parts = found, full, Parts()
+    def __init__(self, found: Inside, full: bool, parts: Parts) -> None:
+        self.found, self.full, self.parts = found, full, parts
         self.steps = found.seen.steps
         self.maps = [step.maps.float().cpu().numpy() for step in self.steps]
         self.sums = [sums_of(found.seen, step, *((None, None) if full else (OUTS, INS))) for step in self.steps]
@@ -95,7 +96,7 @@ class _Writing:
             "modules": self._modules(),
             "steps": rows,
             "unseen": found.seen.unseen,
-            "slopes": [self._picture_slope(one) for one in range(len(found.slopes))],
+            "slopes": [self._picture_slope(one) for one in found.slopes],
             "classical": classical_of(found, self.parts, self.full),
         }
         if found.peaks is not None:
@@ -118,7 +119,7 @@ class _Writing:
             "reads": sorted({given.place for given in step.given if given.place is not None}), "seconds": short([step.seconds], 3)[0],
             "macs": step.macs, "parameters": _own_parameters(step), "field": None if step.field is None else step.field.json(),
             "strength": short(strengths(step.maps).cpu(), 4), "pic": self._pictures(place), "exact": self._exact(place),
-            "sums": self._sums(place, sums), "slopes": [self._slopes(one, place) for one in range(len(self.found.slopes))],
+            "sums": self._sums(place, sums), "slopes": [self._slopes(one, place, i == 0) for i, one in enumerate(self.found.slopes)],
         }  # fmt: skip
         if step.attention is not None:
             row["attention"] = self._attention(step)
@@ -130,7 +131,7 @@ class _Writing:
                 if value is not None
             }
         if (one := self.found.health.get(place)) is not None:
-            row["health"] = {"dead": one.dead, "flat": None if one.flat is None else short([one.flat], 4)[0], "word": one.word}
+            row["health"] = ill(one)
         peaks = self.found.peaks
         if peaks is not None and step.key in peaks.best:
             best = peaks.best[step.key]
@@ -151,8 +152,11 @@ class _Writing:
             if step.op == "batch_norm" and step.terms:
                 gain, lift = _affine(step)
                 return {"of": source, "gain": short(gain), "lift": short(lift)}
-        side = self.side or max(self.maps[place].shape[1:])
-        return self.parts.pictures(smaller(self.maps[place], side))
+        return self.parts.pictures(smaller(self.maps[place], self._side_of(place) or max(self.maps[place].shape[1:])))
+
+    def _side_of(self, place: int) -> int | None:
+        """The largest side at which a step's maps are shown; None: as they are."""
+        return self.side
 
     def _exact(self, place: int) -> dict[str, Any]:
         return self._numbers(self.maps[place], self.wanted[place])
@@ -212,9 +216,8 @@ class _Writing:
         return {"part": self.parts.bytes8(pixels), "heads": len(shares), "queries": queries.tolist(), "keys": shares.shape[2],
                 "most": self.parts.floats(most)}  # fmt: skip
 
-    def _slopes(self, ask: int, place: int) -> dict[str, Any] | None:
-        """The gradient at a step: its size, each channel's, and where it lies; of the first question the strongest channels' maps too."""
-        found = self.found.slopes[ask]
+    def _slopes(self, found: Slopes, place: int, wholly: bool) -> dict[str, Any] | None:
+        """The gradient at a step: its size, each channel's, and where it lies; `wholly`: the strongest channels' maps too."""
         slope = found.maps.get(place)
         if slope is None:
             return None
@@ -226,7 +229,7 @@ class _Writing:
         if kernel is not None:
             weight = self.steps[place].terms["weight"]
             row["kernel"] = short([float(kernel.float().norm()), float(weight.detach().float().norm())], 5)
-        if ask == 0:
+        if wholly:
             row["strength"] = short(strengths(slope).cpu(), 4)
             outs = self.sums[place].outs
             row["maps"] = {"outs": outs, **self.parts.pictures(smaller(maps[outs], side))}
@@ -247,20 +250,18 @@ class _Writing:
         values = coming.detach().float().cpu().numpy()
         row |= {"c": len(values), "tall": values.shape[1], "wide": values.shape[2]}
         side = max(values.shape[1:])
-        # Every sum of the first layer reads it, so it is kept whole.
-        row["exact"] = {
-            "part": self.parts.floats(values),
-            "channels": list(range(len(values))),
-            "y": 0,
-            "x": 0,
-            "h": values.shape[1],
-            "w": values.shape[2],
-        }
+        row |= self._exact_picture(values)
         row["pic"] = self.parts.pictures(smaller(values, side))
         return row
 
-    def _picture_slope(self, ask: int) -> dict[str, Any] | None:
-        slope = self.found.slopes[ask].picture
+    def _exact_picture(self, values: np.ndarray) -> dict[str, Any]:
+        """Every sum of the first layer reads it, so it is kept whole."""
+        height, width = values.shape[1:]
+        kept = {"part": self.parts.floats(values), "channels": list(range(len(values))), "y": 0, "x": 0, "h": height, "w": width}
+        return {"exact": kept}
+
+    def _picture_slope(self, found: Slopes) -> dict[str, Any] | None:
+        slope = found.picture
         if slope is None or slope.shape[1:].numel() < 2:
             return None
         maps = slope.float().abs().sum(0, keepdim=True).cpu().numpy()
@@ -291,6 +292,11 @@ class _Writing:
                 rows.append(both("look.left.window", side=self.window))
             if any(step.attention is not None and step.attention.shape[1] > QUERIES for step in self.steps):
                 rows.append(both("look.left.queries", count=QUERIES))
+        return [*rows, *self._unseen()]
+
+    def _unseen(self) -> list[dict[str, str]]:
+        """What no page shows of this network."""
+        rows = []
         if any(step.count > 1 for step in self.steps):
             rows.append(both("look.left.parts"))
         if any(step.layout.prefix for step in self.steps):
@@ -303,9 +309,14 @@ class _Writing:
 
 def _said(found: Inside) -> str | None:
     """The answer in a few letters."""
-    from omma.report.pictures import phrase
+    from omma.report.phrase import phrase
 
     return None if found.answer is None else phrase(found.answer)
+
+
+def ill(one: Health) -> dict[str, Any]:
+    """What is wrong or right with a layer, as the page reads it."""
+    return {"dead": one.dead, "flat": None if one.flat is None else short([one.flat], 4)[0], "word": one.word}
 
 
 def _own_parameters(step: Step) -> int:

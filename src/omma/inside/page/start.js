@@ -20,7 +20,7 @@ async function renderAll() {
   await renderCourse();
   document.documentElement.dataset.ready = "1";
 }
-document.getElementById("theme").addEventListener("click", function () { setTimeout(renderAll, 0); });
+new MutationObserver(renderAll).observe(document.documentElement, { attributes: true, attributeFilter: ["data-theme"] });
 var seek = document.getElementById("seek");
 label(seek, "placeholder", "page.seek"); label(seek, "aria-label", "page.seek");
 seek.addEventListener("input", function () { state.seek = seek.value.trim(); renderMap(); });

@@ -1,13 +1,22 @@
 // Arithmetic: one number of a layer, taken apart into window, kernel, products and sum.
 var OTHERS = 3; // inputs that are shown at once; the rest is unfolded
-async function account(place, channel, y, x) {
-  var step = STEPS[place], sums = step.sums, row = sums.outs.indexOf(channel);
-  var total = row < 0 ? undefined : (await lookup({ step: place }))(channel, y, x);
-  if (row < 0) return el("p", { "class": "quiet" }, t("page.not_kept"));
-  if (total === undefined) return el("p", { "class": "quiet" }, t("page.outside"));
+async function account(place, channel, y, x, every) {
+  var step = STEPS[place], sums = step.sums, row = sums.outs.indexOf(channel), total, asked = null;
+  if (window.ommaUnit) {
+    try { asked = await window.ommaUnit(place, channel, y, x, every); } catch (error) { return el("p", { "class": "warn" }, error.message); }
+    sums = asked.sums; row = asked.row; total = asked.total;
+  } else {
+    if (row < 0) return el("p", { "class": "quiet" }, t("page.not_kept"));
+    total = (await lookup({ step: place }))(channel, y, x);
+    if (total === undefined) return el("p", { "class": "quiet" }, t("page.outside"));
+  }
   var made = { conv: weighted, deconv: weighted, max: pooled, avg: pooled, adaptive: pooled, batch: normed, layer: normed, group: normed, act: acted, join: joinedUp }[sums.kind];
   var body = made ? await made(step, sums, row, channel, y, x, total) : el("p", { "class": "quiet" }, t("page.no_sum"));
-  return el("div", { "class": "account" }, body || el("p", { "class": "quiet" }, t("page.outside")));
+  var holder = el("div", { "class": "account" }, body || el("p", { "class": "quiet" }, t("page.outside")));
+  if (asked && !every && sums.ins.length && sums.inputs > sums.ins[0].length) {
+    holder.append(el("button", { type: "button", onclick: function () { account(place, channel, y, x, true).then(function (all) { holder.replaceWith(all); }); } }, t("page.every_input", { count: sums.inputs })));
+  }
+  return holder;
 }
 function value(v, at) { return el("td", { "data-at": at }, num(v)); }
 function grid(rows, name) { return el("figure", null, el("table", { "class": "grid" }, rows), el("figcaption", null, name)); }
@@ -38,11 +47,11 @@ async function weighted(step, sums, row, channel, y, x, total) {
   });
   if (lost) return null;
   var rest = total - bias - told, more = sums.inputs - ins.length;
-  return el("div", null, blocks.slice(0, OTHERS),
-    blocks.length > OTHERS ? el("details", null, el("summary", null, t("page.more_inputs", { count: blocks.length - OTHERS })), blocks.slice(OTHERS)) : null,
+  return el("div", null, blocks.slice(0, OTHERS), folded(t("page.more_inputs", { count: blocks.length - OTHERS }), blocks.slice(OTHERS)),
     result([el("span", null, num(told)), " ", t("page.told", { count: ins.length }), sums.bias ? [" + ", el("span", { "data-bias": channel }, num(bias)), " ", t("page.bias")] : null,
       " + ", el("span", { "data-rest": channel }, num(rest)), " ", more ? t("page.rest", { count: more }) : t("page.rounding")], total, channel, y, x));
 }
+function folded(name, rows) { return rows.length ? el("details", null, el("summary", null, name), rows) : null; }
 // Where a tap of the kernel reads; nothing where a transposed convolution has no unit.
 function readAt(kind, n, y, x, i, j) {
   if (kind === "conv") return [y * n.s[0] - n.p[0] + i * n.d[0], x * n.s[1] - n.p[1] + j * n.d[1]];

@@ -8,6 +8,7 @@ import { train } from "./pages/train.js";
 import { results } from "./pages/results.js";
 import { trial } from "./pages/trial.js";
 import { out } from "./pages/out.js";
+import { inside } from "./pages/inside.js";
 
 const PAGES = [
   ["data", data, "M4 5h7v7H4zM13 5h7v7h-7zM4 14h7v5H4zM13 14h7v5h-7z"],
@@ -16,6 +17,7 @@ const PAGES = [
   ["results", results, "M6 4h9l4 4v12H6zM9 12h7M9 16h7"],
   ["try", trial, "M3 12c4-6 14-6 18 0-4 6-14 6-18 0zM12 9a3 3 0 1 0 0 6 3 3 0 0 0 0-6"],
   ["out", out, "M12 4v11M8 11l4 4 4-4M5 20h14"],
+  ["inside", inside, "M12 3l9 5-9 5-9-5zM3 12.5l9 5 9-5M3 16.5l9 5 9-5"],
 ];
 const app = document.getElementById("app");
 let life = new Life(), project = null;
@@ -23,7 +25,10 @@ let life = new Life(), project = null;
 function where() {
   const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
   const [id, page, ...rest] = path.split("/").map(decodeURIComponent);
-  return { id: /^\d+$/.test(id) ? Number(id) : null, page: page || "data", rest, query: new URLSearchParams(query || "") };
+  const values = new URLSearchParams(query || "");
+  // A network can be looked into without a project.
+  if (id === "inside") return { id: null, page: "inside", rest: page ? [page, ...rest] : [], query: values };
+  return { id: /^\d+$/.test(id) ? Number(id) : null, page: page || "data", rest, query: values };
 }
 
 function icon(path) {
@@ -66,7 +71,7 @@ async function show() {
   document.title = here.id && project ? `${project.name} · omma` : "omma";
   fill(app, frame(here, body));
   window.scrollTo(0, 0);
-  const page = here.id ? (PAGES.find(([name]) => name === here.page) || PAGES[0])[1] : projects;
+  const page = here.id ? (PAGES.find(([name]) => name === here.page) || PAGES[0])[1] : here.page === "inside" ? inside : projects;
   try { await page(body, { life: mine, project, ...here }); } catch (error) {
     if (error.name === "AbortError" || mine.over) return;
     add(body, empty(t("went_wrong"), error.message, h("button", { type: "button", onclick: show }, t("again"))));

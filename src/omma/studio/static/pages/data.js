@@ -121,7 +121,8 @@ function viewer(life, id, wall, drawnFirst) {
   const box = h("dialog", { class: "viewer" },
     h("div", { class: "title" }, title, h("button", { type: "button", onclick: () => box.close(), "aria-label": t("close") }, "×")),
     h("div", { class: "stage" }, h("button", { type: "button", class: "step", "aria-label": t("before"), onclick: () => turn(-1) }, "‹"), image, h("button", { type: "button", class: "step", "aria-label": t("after"), onclick: () => turn(1) }, "›")),
-    h("label", { class: "tick" }, h("input", { type: "checkbox", checked: true, onchange: (event) => { drawn = event.target.checked; paint(); } }), t("draw_labels")), facts);
+    h("label", { class: "tick" }, h("input", { type: "checkbox", checked: true, onchange: (event) => { drawn = event.target.checked; paint(); } }), t("draw_labels")),
+    h("button", { type: "button", onclick: () => { box.close(); go(`#/${id}/inside?item=${wall().places[at]}`); } }, t("inside_link")), facts);
   box.addEventListener("click", (event) => { if (event.target === box) box.close(); });
   box.addEventListener("keydown", (event) => { if (event.key === "ArrowRight") turn(1); if (event.key === "ArrowLeft") turn(-1); });
   document.body.append(box);

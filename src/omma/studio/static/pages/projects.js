@@ -23,6 +23,7 @@ export async function projects(body, { life }) {
       h("section", {}, h("h2", {}, t("open_title")), h("p", { class: "quiet" }, t("open_text")), form, list,
         h("p", { class: "quiet examples" }, t("examples"), " ", known.examples.map((name) => h("button", { type: "button", onclick: (event) => open(name, event.target) }, name)))),
       h("section", {}, h("h2", {}, t("new_title")), zone, progress)),
+    h("p", { class: "quiet look-link" }, h("a", { href: "#/inside" }, t("inside_link"))),
     known.projects.length ? h("section", {}, h("h2", {}, t("projects")), h("div", { class: "cards-list" }, known.projects.map((one) => card(one)))) : null);
   path.focus();
 }

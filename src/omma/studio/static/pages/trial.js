@@ -1,6 +1,7 @@
 // Try: a picture dropped, pasted, chosen or photographed; the answer on it, and why. Two models side by side.
 
-import { ask, attempt, fill, h, select, t, tell, working } from "../core.js";
+import { ask, attempt, fill, go, h, select, t, tell, working } from "../core.js";
+import { carry } from "./inside.js";
 import { chooser } from "./runs.js";
 import { droppable } from "./projects.js";
 
@@ -69,7 +70,7 @@ export async function trial(body, context) {
         if (made) fill(map, h("img", { src: made.drawn, alt: t("why") }), made.lines.map((line) => h("p", { class: "quiet" }, line))); else fill(map);
       } }, t("why"));
       fill(box, several ? h("h2", {}, name) : null, h("p", { class: "says", id: several ? null : "says" }, found.text || "–"),
-        h("div", { class: "said-of" }, h("img", { src: found.drawn, alt: found.text, class: "drawn" }), shares(found.json)), h("p", {}, explain), map,
+        h("div", { class: "said-of" }, h("img", { src: found.drawn, alt: found.text, class: "drawn" }), shares(found.json)), h("p", { class: "buttons" }, explain, h("button", { type: "button", onclick: () => { carry(file); go(`#/${id}/inside?model=${safe}`); } }, t("nav_inside"))), map,
         h("details", {}, h("summary", {}, t("raw")), h("pre", {}, JSON.stringify(found.json, null, 1))));
     } catch (error) { if (error.name !== "AbortError") fill(box, h("p", { class: "warn" }, error.message)); }
   }
