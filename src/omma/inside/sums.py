@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from omma.inside import mixing
 from omma.inside.kinds import maps_of
 from omma.inside.trace import JOINS, Given, Step, Trace
 
@@ -19,13 +20,14 @@ class Sums:
     """How the numbers of one layer are made.
 
     Args:
-        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join; "" where nothing is summed, or nobody saw of what.
+        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join, softmax, attention, matmul, resize, gates; "" where nothing
+            is summed, or nobody saw of what.
         outs: the channels it is told of, the strongest first.
         ins: for each of them the input channels that are told one by one, the strongest first; all others are one term.
         inputs: how many input channels each output has.
         numbers: plain values: k, s, p, d, eps, …
         arrays: values by output (and input): weight (outs, ins, taps), bias, mean …
-        reads: what comes in, one for each input.
+        reads: what comes in, one for each input whose numbers are read where they lie.
     """
 
     kind: str
@@ -201,6 +203,8 @@ def joined(seen: Trace, step: Step, given: Given) -> torch.Tensor | None:
 _KINDS: dict[str, Any] = {
     "conv": _weighted, "deconv": _weighted, "linear": _weighted, "max_pool": _pool, "avg_pool": _pool, "adaptive_avg": _pool,
     "adaptive_max": _pool, "mean": _pool, "batch_norm": _batch, "layer_norm": _layer, "group_norm": _group, "act": _act,
+    "softmax": mixing.softmax, "attention": mixing.attention, "matmul": mixing.matmul, "resize": mixing.resize,
+    "recurrent": mixing.recurrent,
 }  # fmt: skip
 
 

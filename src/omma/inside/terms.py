@@ -104,11 +104,17 @@ _TERMS: dict[str, Any] = {
     "conv": _conv, "deconv": _deconv, "max_pool": _pool, "avg_pool": _pool, "batch_norm": _batch_norm, "layer_norm": _layer_norm,
     "group_norm": _group_norm, "act": _act, "pad": _pad, **dict.fromkeys(("add", "mul", "sub", "div"), _join),
     "linear": lambda name, args, kwargs, inputs: {"weight": _at(args, kwargs, 1, "weight"), "bias": _at(args, kwargs, 2, "bias")},
-    "resize": lambda name, args, kwargs, inputs: {"mode": _at(args, kwargs, 3, "mode", "nearest")},
+    "resize": lambda name, args, kwargs, inputs: {
+        "mode": _at(args, kwargs, 3, "mode", "nearest"), "factor": _at(args, kwargs, 2, "scale_factor"),
+        "align": _at(args, kwargs, 4, "align_corners"), "recompute": bool(_at(args, kwargs, 5, "recompute_scale_factor", False)),
+        "antialias": bool(_at(args, kwargs, 6, "antialias", False))},
+    "softmax": lambda name, args, kwargs, inputs: {"dim": _at(args, kwargs, 1, "dim")},
     "shuffle": lambda name, args, kwargs, inputs: {"times": int(_at(args, kwargs, 1, "upscale_factor"))},
     "cat": lambda name, args, kwargs, inputs: {"dim": int(_at(args, kwargs, 1, "dim", 0))},
     "recurrent": lambda name, args, kwargs, inputs: {"first": bool(args[-1]), "gates": list(args[2])},
-    "attention": lambda name, args, kwargs, inputs: {"kind": "sbc" if name.startswith("multi") else "tc"},
+    "attention": lambda name, args, kwargs, inputs: {"kind": "sbc"} if name.startswith("multi") else {
+        "kind": "tc", "mask": _at(args, kwargs, 3, "attn_mask"), "causal": _at(args, kwargs, 5, "is_causal", False),
+        "scale": kwargs.get("scale")},
 }  # fmt: skip
 
 

@@ -30,9 +30,27 @@ def unit(seen: Trace, place: int, channel: int, y: int, x: int, ins: int | None 
         raise IndexError(channel)
     sums = sums_of(seen, step, ins=ins, channel=channel)
     row: dict[str, Any] = {"kind": sums.kind, "outs": sums.outs, "ins": sums.ins, "inputs": sums.inputs, "numbers": sums.numbers}
-    row |= {name: value.ravel().tolist() for name, value in sums.arrays.items()}
-    row["reads"] = [] if not sums.kind else [_read(seen, step, sums, given, (channel, y, x)) for given in step.given]
+    row |= {name: value.ravel().tolist() for name, value in sums.arrays.items()} | _alone(seen, step, sums, y, x)
+    row["reads"] = [_read(seen, step, sums, given, (channel, y, x)) for given in sums.reads] if sums.kind else []
     return {"sums": row, "row": 0, "total": float(step.maps[channel, y, x])}
+
+
+def _alone(seen: Trace, step: Step, sums: Sums, y: int, x: int) -> dict[str, Any]:
+    """Of arrays with a number for every unit only those of this one; of a softmax all that it is a share of."""
+    n = sums.numbers
+    if sums.kind == "softmax":
+        coming, axis = seen.coming(step.given[0]), n["axis"]
+        assert coming is not None
+        line = coming[:, y, x] if axis == "c" else coming[sums.outs[0], :, x] if axis == "y" else coming[sums.outs[0], y]
+        return {"line": line.detach().float().cpu().tolist()}
+    if sums.kind == "attention":
+        token = n["prefix"] + y * n["across"] + x
+        n["asks"] = token
+        return {name: sums.arrays[name][token].tolist() for name in ("q", "mask") if name in sums.arrays}
+    if sums.kind == "matmul":
+        n["alone"] = True
+        return {"left": sums.arrays["left"][0, y].tolist(), "right": sums.arrays["right"][0, :, x].tolist()}
+    return {}
 
 
 def _read(seen: Trace, step: Step, sums: Sums, given: Given, at: tuple[int, int, int]) -> dict[str, Any]:
@@ -66,6 +84,9 @@ def _window(sums: Sums, y: int, x: int, size: tuple[int, int]) -> Box:
     elif sums.kind == "adaptive":
         low = [at * length // out for at, length, out in zip((y, x), n["shape"], n["to"], strict=True)]
         high = [-(-(at + 1) * length // out) - 1 for at, length, out in zip((y, x), n["shape"], n["to"], strict=True)]
+    elif sums.kind == "resize":
+        spans = [n["down"][y][0], n["across"][x][0]]
+        low, high = [int(min(one)) for one in spans], [int(max(one)) for one in spans]
     else:
         low = high = [y, x]
     top, left = (min(max(0, at), size[i] - 1) for i, at in enumerate(low))

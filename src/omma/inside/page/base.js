@@ -2,7 +2,7 @@
 var DATA = JSON.parse(document.getElementById("data").textContent);
 var WORDS = JSON.parse(document.getElementById("words").textContent);
 var STEPS = DATA.steps;
-var state = { step: null, channel: null, y: 0, x: 0, ask: 0, shown: 48, sort: "strength", find: "", moment: 0, token: 0, time: 0, seek: "" };
+var state = { step: null, channel: null, y: 0, x: 0, ask: 0, shown: 48, sort: "strength", find: "", moment: 0, token: 0, time: 0, seek: "", about: "" };
 
 function fill(sentence, values) {
   return sentence.replace(/\{(\w+)\}/g, function (all, name) { return values && name in values ? String(values[name]) : all; });

@@ -15,7 +15,7 @@ from omma.words import both, language, room
 
 _HOME = Path(__file__).parent
 _REPORT = _HOME.parent.parent / "report"
-SCRIPTS = ("base", "maps", "network", "sums", "layer", "views", "overview", "start")
+SCRIPTS = ("base", "maps", "network", "sums", "mixing", "layer", "views", "overview", "start")
 
 
 def page(made: Sheet) -> str:
@@ -55,6 +55,8 @@ def framed(made: Sheet, styles: Iterable[str], scripts: Iterable[str]) -> str:
 def _body(title: str, made: Sheet, switches: bool = True) -> str:
     """The frame that the script fills; `switches` of language and theme, where nobody else has them."""
 
+    picture = "sight" if switches else "picture"
+
     def section(key: str, name: str, lead: str = "") -> str:
         return f'<section><h2>{words(both(f"look.part_of.{name}"))}</h2>{lead}<div id="{key}"></div></section>'
 
@@ -71,7 +73,7 @@ def _body(title: str, made: Sheet, switches: bool = True) -> str:
     return (
         f"<header><div><h1>{html.escape(title)}</h1><p>{words(lead)}</p></div>{tools}</header>\n<main>\n"
         f'<noscript><p class="warn">{words(both("look.no_script"))}</p></noscript>\n'
-        f"{section('sight', 'sight')}\n"
+        f"{section('sight', picture)}\n"
         f'<div class="walk">{section("map", "map", folding)}<section id="layer"></section></div>\n'
         f"{section('slopes', 'slopes')}\n{section('course', 'course')}\n{section('classical', 'classical')}\n</main>"
     )

@@ -10,7 +10,7 @@ function renderSlopes() {
   var sizes = STEPS.map(function (step) { return step.slopes[state.ask] ? step.slopes[state.ask].size : null; });
   var some = sizes.filter(function (size) { return size > 0; }).map(Math.log10);
   if (!some.length) { put("slopes", [question(), el("p", { "class": "quiet" }, t(window.ommaAsk && !DATA.asks.length ? "page.not_asked" : "page.no_slopes"))]); return; }
-  var low = Math.floor(Math.min.apply(null, some)), high = Math.ceil(Math.max.apply(null, some)) || low + 1, wide = 1000, tall = 240, left = 64, bottom = 26;
+  var low = Math.floor(Math.min.apply(null, some)), high = Math.ceil(Math.max.apply(null, some)), wide = 1000, tall = 240, left = 64, bottom = 26;
   if (high === low) high = low + 1;
   var drawing = svg("svg", { viewBox: "0 0 " + wide + " " + tall, role: "img" });
   label(drawing, "aria-label", "page.slopes_label");
@@ -40,11 +40,11 @@ function renderSlopes() {
 // Where a server computes, anything can be asked: the way back of a class, a box or a region.
 function question() {
   if (!window.ommaAsk) return null;
-  var about = DATA.question, name = label(el("select", null, label(el("option", { value: "" }), "text", "page.surest"), about.names.map(function (one) { return el("option", { value: one }, one); })), "aria-label", "page.ask_name");
+  var about = DATA.question, name = label(el("select", null, label(el("option", { value: "" }), "text", "page.surest"), about.names.map(function (one) { return el("option", { value: one, selected: one === state.about }, one); })), "aria-label", "page.ask_name");
   var box = about.placed ? label(label(el("input", { type: "text", size: 18 }), "placeholder", "page.ask_box"), "aria-label", "page.ask_box") : null;
   var line = el("p", { role: "status" }), button = el("button", { type: "submit", id: "ask" }, t("page.ask"));
   return el("form", { "class": "bar", onsubmit: async function (event) {
-    event.preventDefault(); button.disabled = true; line.replaceChildren();
+    event.preventDefault(); button.disabled = true; line.replaceChildren(); state.about = name.value;
     try {
       var found = await window.ommaAsk(name.value, box ? box.value.trim() : "");
       DATA.asks.push(found.ask); DATA.slopes.push(found.picture);

@@ -175,11 +175,10 @@ class Writing:
         }
 
     def _sums(self, place: int, sums: Sums) -> dict[str, Any]:
-        step = self.steps[place]
         row: dict[str, Any] = {"kind": sums.kind, "outs": sums.outs}
         if not sums.kind:
             return row
-        row |= {"inputs": sums.inputs, "numbers": sums.numbers, "reads": [self._read(place, given, sums) for given in step.given]}
+        row |= {"inputs": sums.inputs, "numbers": sums.numbers, "reads": [self._read(place, given, sums) for given in sums.reads]}
         if sums.kind in ("conv", "deconv"):
             row["ins"] = sums.ins
         for name, value in sums.arrays.items():

@@ -5,7 +5,7 @@ function renderSight() {
   parts.push(el("div", { "class": "told" }, picture.rgb == null ? el("p", null, picture.name) : null,
     DATA.answer ? el("p", null, t("page.says"), " ", el("strong", null, DATA.answer)) : null,
     DATA.notes.map(function (note) { return el("p", { "class": "note" }, both(note)); }),
-    el("details", { open: true }, el("summary", null, t("page.left")), el("ul", null, DATA.left.map(function (one) { return el("li", null, both(one)); })))));
+    el("details", { open: !window.ommaUnit }, el("summary", null, t(window.ommaUnit ? "page.holds" : "page.left")), el("ul", null, DATA.left.map(function (one) { return el("li", null, both(one)); })))));
   put("sight", [el("div", { "class": "sides" }, parts)]);
 }
 function renderTotals() {

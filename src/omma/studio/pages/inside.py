@@ -75,7 +75,7 @@ def begin(ask: Ask) -> dict[str, Any]:
             weights=words.get("weights") or None, size=size, back=False, peaks=bool(words.get("peaks")),
         )  # fmt: skip
         key = ask.studio.looks.keep(found)
-    return {"key": key, **_told(ask.studio.looks.get(key))}
+    return _told(ask, key)
 
 
 def _data(ask: Ask) -> Any:
@@ -98,12 +98,12 @@ def _picture(ask: Ask, data: Any) -> Any:
 
 def about(ask: Ask) -> dict[str, Any]:
     """What a look is of; an error where it was let go."""
-    return _told(ask.studio.looks.get(ask.path["key"]))
+    return _told(ask, ask.path["key"])
 
 
-def _told(live: Any) -> dict[str, Any]:
-    data = live.sheet.data
-    return {"title": data["title"], "picture": data["picture"]["name"], "layers": len(data["steps"])}
+def _told(ask: Ask, key: str) -> dict[str, Any]:
+    data = ask.studio.looks.get(key).sheet.data
+    return {"key": key, "title": data["title"], "picture": data["picture"]["name"], "layers": len(data["steps"])}
 
 
 def frame(ask: Ask) -> Response:
@@ -141,17 +141,11 @@ def back(ask: Ask) -> dict[str, Any]:
 
 
 def networks(ask: Ask) -> dict[str, Any]:
-    """What can be looked into: finished runs, networks of ours, and those of libraries that are here."""
-    from omma.models.making import FAMILIES, names
+    """Some of what can be looked into: finished runs, the newest first, networks of ours, and a few of libraries; any name may be typed."""
+    from omma.models.making import EXAMPLES
 
-    found = [path.parent.parent.name for path in sorted(ask.studio.runs.glob("*/bundle/bundle.json"))]
-    borrowed = []
-    for family in FAMILIES:
-        try:
-            borrowed += names(family)
-        except OmmaError:  # an extra that is not here
-            continue
-    return {"runs": found, "names": [*catalog.names("models"), *borrowed]}
+    cards = sorted(ask.studio.runs.glob("*/bundle/bundle.json"), key=lambda path: -path.stat().st_mtime)
+    return {"runs": [path.parent.parent.name for path in cards], "names": [*catalog.names("models"), *EXAMPLES]}
 
 
 TABLE = (

@@ -47,7 +47,7 @@ export async function inside(body, { life, id, rest, query }) {
   }
 
   async function begin(file, button) {
-    if (!model.value.trim()) { model.focus(); return; }
+    if (!model.value.trim()) await known;
     const mine = (round += 1), sent = path.value.trim() ? null : file, asked = words();
     more.open = false;
     if (id) asked.set("project", id);
@@ -74,15 +74,15 @@ export async function inside(body, { life, id, rest, query }) {
   }
 
   welcome();
-  // A library with a thousand names takes its time: nothing waits for it but what needs a model to begin with.
   const known = life.ask("/api/networks").then((found) => {
     fill(list, [...found.runs, ...found.names].map((name) => h("option", { value: name })));
-    if (!model.value && document.activeElement !== model) model.value = found.runs[found.runs.length - 1] || "";
+    if (!model.value && document.activeElement !== model) model.value = found.runs[0] || "";
   }).catch(() => { /* names can be typed */ });
   if (rest[0]) {
     fill(shown, working(t("reading")));
     const found = await life.ask(`/api/inside/${encodeURIComponent(rest[0])}`).catch((error) => { if (error.name === "AbortError") throw error; return null; });
     if (life.over) return;
+    if (found && !query.get("model")) model.value = found.title;
     if (found) show(found); else welcome(t("inside_gone"));
     return;
   }

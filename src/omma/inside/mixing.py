@@ -1,0 +1,163 @@
+"""Where one number comes from that mixes numbers by numbers: softmax, attention, products, interpolation, gates of a recurrence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from omma.inside.kinds import Layout
+from omma.inside.recurrent import states
+
+if TYPE_CHECKING:
+    from omma.inside.sums import Sums
+    from omma.inside.trace import Step, Trace
+
+NUMBERS = 65_536  # of one array that is told with a layer: more are told of no layer
+TAPS = 16  # numbers a row of an interpolation is made of at most
+_AXES = {"chw": {1: "c", 2: "y", 3: "x"}, "hwc": {3: "c", 1: "y", 2: "x"}, "tc": {2: "c"}, "sbc": {2: "c"}, "c": {1: "c"}}
+
+
+def softmax(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
+    """e^(value − largest) ÷ sum of all such, along one axis: the largest and the sum are told, for every place."""
+    axis = axis_of(step.layout, step.terms["dim"], step.value.dim())
+    if axis is None or coming.shape != step.maps.shape:
+        return
+    along = "cyx".index(axis)
+    values = coming.detach().double()
+    most = values.amax(along)
+    total = (values - most.unsqueeze(along)).exp().sum(along)
+    rows = slice(None) if axis == "c" else found.outs
+    found.kind, found.numbers = "softmax", {"axis": axis, "count": coming.shape[along]}
+    found.arrays |= {"most": _plain(most[rows]), "total": _plain(total[rows])}
+    # Of a vector all numbers are few enough to be told.
+    alone = axis == "c" and coming.shape[1:].numel() == 1
+    found.ins = [list(range(len(coming))) if alone else [out] for out in found.outs]
+    found.inputs = len(found.ins[0])
+
+
+def axis_of(layout: Layout, dim: int | None, dims: int) -> str | None:
+    """Which side of the maps a dimension is: "c", "y" or "x"; None where it is none of them."""
+    if dim is None:
+        return None
+    dim %= dims
+    if layout.kind in ("tc", "sbc") and layout.grid is None and dim == ("tc", "sbc").index(layout.kind) ^ 1:
+        return "x"
+    return _AXES.get(layout.kind, {}).get(dim)
+
+
+def attention(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
+    """Σ share · value over the keys; shares are the softmax of query · key. Told for the channels of one head, that of the strongest."""
+    raws = [seen.raw(given) for given in step.given]
+    if len(raws) != 3 or any(one is None for one in raws) or "causal" not in step.terms:
+        return
+    query, key, value = (one[0] if one.dim() == 4 else one[:1] for one in raws if one is not None)  # (heads, tokens, width)
+    if not query.shape[0] == key.shape[0] == value.shape[0] or max(query.numel(), key.numel()) > NUMBERS * len(query):
+        return
+    wide = value.shape[2]
+    head = found.outs[0] // wide
+    mask = _mask(step.terms["mask"], (*query.shape[:2], key.shape[1]), head)
+    if isinstance(mask, torch.Tensor) and mask.numel() > NUMBERS:
+        return
+    found.kind, found.inputs, found.reads = "attention", 1, []
+    found.outs = [out for out in found.outs if out // wide == head]
+    found.ins = [[out] for out in found.outs]
+    scale = step.terms["scale"] or query.shape[2] ** -0.5
+    found.numbers = {
+        "head": head, "wide": query.shape[2], "keys": key.shape[1], "scale": float(scale), "causal": bool(step.terms["causal"]),
+        "prefix": step.layout.prefix, "across": step.maps.shape[2],
+    }  # fmt: skip
+    found.arrays |= {"q": _plain(query[head]), "k": _plain(key[head])}
+    found.arrays["v"] = _plain(value[head][:, [out % wide for out in found.outs]].t())
+    if mask is not None:
+        found.arrays["mask"] = _plain(mask)
+
+
+def _mask(given: torch.Tensor | None, shape: tuple[int, ...], head: int) -> torch.Tensor | None:
+    """(queries, keys) what is added to the scores of one head; far below zero where nothing is taken."""
+    if given is None:
+        return None
+    whole = given.expand(1, *shape)[0, head] if given.dim() == 4 else given.expand(shape)[head]
+    return torch.where(whole, 0.0, -1e30) if whole.dtype == torch.bool else whole.float().clamp_min(-1e30)
+
+
+def matmul(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
+    """Σ left · right: a row of one matrix with a column of the other, for every head."""
+    raws = [seen.raw(given) for given in step.given]
+    if len(raws) != 2 or step.layout.kind != "chw" or any(one is None or one.dim() != 4 for one in raws):
+        return
+    left, right = (one[0] for one in raws if one is not None)
+    if not len(left) == len(right) == step.channels:
+        return
+    each = max(left[0].numel(), right[0].numel())
+    found.outs = found.outs[: max(1, NUMBERS // each)]
+    found.kind, found.numbers, found.inputs, found.reads = "matmul", {"wide": left.shape[2]}, 1, []
+    found.ins = [[out] for out in found.outs]
+    found.arrays |= {"left": _plain(left[found.outs]), "right": _plain(right[found.outs])}
+
+
+def resize(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
+    """Σ weight · value of the neighbours; the weights are those torch gives to each row and column."""
+    sides = [_taps(step.terms, side, coming.shape[1 + side], step.maps.shape[1 + side]) for side in (0, 1)]
+    if any(one is None for one in sides) or coming.shape[0] != step.channels:
+        return
+    found.kind, found.inputs, found.ins = "resize", 1, [[out] for out in found.outs]
+    found.numbers = {"down": sides[0], "across": sides[1]}
+
+
+def _taps(terms: dict[str, Any], side: int, length: int, out: int) -> list[list[list[float]]] | None:
+    """For each place along a side, [where it reads], [by what weight]; None where it reads too many."""
+    given: dict[str, Any] = {"mode": terms["mode"], "align_corners": terms["align"], "antialias": terms["antialias"]}
+    if terms["factor"] is not None and not terms["recompute"]:
+        factors = terms["factor"] if isinstance(terms["factor"], tuple | list) else (terms["factor"],) * 2
+        given["scale_factor"] = tuple(float(factors[side]) if i == side else 1.0 for i in (0, 1))
+    else:
+        given["size"] = (out, 2) if side == 0 else (2, out)
+    # Of each place alone, what does it give to every other? Two wide, for torch reads what is one wide as if it lay otherwise.
+    ones = torch.eye(length).view(1, length, *((length, 1) if side == 0 else (1, length)))
+    shown = F.interpolate(ones.repeat((1, 1, 1, 2) if side == 0 else (1, 1, 2, 1)), **given)[0]
+    rows = (shown[:, :, 0] if side == 0 else shown[:, 0]).t()
+    if rows.shape[0] != out or int((rows != 0).sum(1).max()) > TAPS:
+        return None
+    found = []
+    for row in rows:
+        places = row.nonzero().flatten().tolist() or [0]
+        found.append([places, row[places].tolist()])
+    return found
+
+
+def recurrent(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
+    """The gates of the last layer: what the input and the state before give each of them, by the layer's own weights."""
+    module, held = step.module, states(seen, step)
+    if held is None or not isinstance(module, nn.RNNBase) or module.proj_size or (module.bidirectional and module.num_layers > 1):
+        return
+    size, last = module.hidden_size, module.num_layers - 1
+    hidden = held.hidden[last].double()  # (T, H)
+    shown = step.maps[:size, 0].t().double()
+    raw = seen.raw(step.given[0])
+    found.outs = [out for out in found.outs if out < size]  # the direction that reads forwards
+    if raw is None or not found.outs or not torch.allclose(hidden, shown, atol=1e-4):  # it began with another state than none
+        return
+    rows = (raw[0] if module.batch_first else raw[:, 0]) if last == 0 else held.hidden[last - 1]
+    before = torch.cat([hidden.new_zeros(1, size), hidden[:-1]])
+    weights = [getattr(module, f"{name}_l{last}", None) for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
+    into, lift, back, more = (None if one is None else one.detach().double() for one in weights)
+    assert into is not None and back is not None
+    none = into.new_zeros(len(into))
+    parts = [rows.double() @ into.t(), none if lift is None else lift, before @ back.t(), none if more is None else more]
+    told = torch.stack([one.expand(len(hidden), -1) for one in parts], 2).unflatten(1, (-1, size))  # (T, gates, H, 4)
+    found.kind, found.inputs, found.reads, found.ins = "gates", 1, [], [[out] for out in found.outs]
+    cell = {nn.LSTM: "lstm", nn.GRU: "gru"}.get(type(module)) or str(getattr(module, "nonlinearity", "tanh"))
+    found.numbers = {"cell": cell, "gates": told.shape[1], "steps": len(hidden)}
+    found.arrays["gates"] = _plain(told[:, :, found.outs].permute(2, 0, 1, 3))
+    found.arrays["before"] = _plain(before[:, found.outs].t())
+    if held.cell is not None:
+        kept = held.cell[last].double()
+        found.arrays["cell"] = _plain(torch.cat([kept.new_zeros(1, size), kept])[:, found.outs].t())
+
+
+def _plain(value: torch.Tensor) -> np.ndarray:
+    return value.detach().float().cpu().contiguous().numpy()
