@@ -121,6 +121,32 @@ def test_an_attention_is_shares_of_values_by_query_and_key(how):
     assert told.arrays["v"].shape == (len(told.outs), 12) and told.arrays["q"].shape == (12, 4)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("masked", [True, False])
+def test_torchs_own_heads_are_shares_of_values_behind_the_weights_that_join_them(bias, masked):
+    def attends(net, x):
+        rows = net.parts["l"](x.flatten(2).transpose(1, 2))
+        mask = torch.ones(rows.shape[1], rows.shape[1], dtype=torch.bool).triu(4) if masked else None
+        return net.parts["m"](rows, rows, rows, attn_mask=mask)[0]
+
+    parts = {"l": nn.Linear(3, 8), "m": nn.MultiheadAttention(8, 2, bias=bias, batch_first=True)}
+    torch.manual_seed(0)
+    net, picture = Calls(attends, **parts).eval(), torch.randn(1, 3, 3, 4)
+    seen = trace(lambda: net(picture), {"net": net}, picture)
+    place, step = of(seen, "attention")
+    for channel, y, x in units(step):
+        found = unit(seen, place, channel, y, x)
+        sums, n = found["sums"], found["sums"]["numbers"]
+        assert sums["kind"] == "heads" and n["heads"] == 2 and len(sums["shares"]) == 2 * n["keys"]
+        assert sums["shares"] == step.attention[:, n["asks"]].flatten().tolist()
+        again = np.exp(np.array(sums["scores"]).reshape(2, -1))
+        assert (again / again.sum(1, keepdims=True)).ravel() == pytest.approx(sums["shares"], abs=1e-6)
+        total = np.dot(sums["shares"], sums["through"]) + sum(sums.get("bias", []))
+        assert total == pytest.approx(found["total"], abs=1e-5)
+    told = sums_of(seen, step)
+    assert told.kind == "heads" and told.arrays["through"].shape == (8, 2, 12)
+
+
 def test_a_product_of_matrices_is_a_row_with_a_column():
     def both(net, x):
         tokens = net.parts["l"](x.flatten(2).transpose(1, 2))

@@ -232,7 +232,14 @@ def test_nothing_in_a_name_runs(play, studio, tmp_path):
         page.locator(".cell").first.click()
         page.wait_for_selector("dialog[open] dl div")
         page.keyboard.press("Escape")
-        for name, ready in (("label", ".class"), ("train", ".card-form"), ("results", ".empty"), ("try", ".empty"), ("out", ".empty")):
+        for name, ready in (
+            ("label", ".class"),
+            ("train", ".card-form"),
+            ("results", ".empty"),
+            ("try", ".empty"),
+            ("out", ".empty"),
+            ("inside", "#look"),
+        ):
             page = seen.go(f"{number}/{name}", ready)
             assert page.evaluate("document.documentElement.lang") == tongue
     assert not seen.page.evaluate("window.wasOwned") and seen.page.title().startswith("hostile")
@@ -347,7 +354,7 @@ def test_a_number_shows_its_pictures_and_the_slider_its_numbers(play, told):
 
 
 PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", ".count-of"),
-         ("try", "#picture"), ("out", "#export")]  # fmt: skip
+         ("try", "#picture"), ("out", "#export"), ("inside", "#look")]  # fmt: skip
 # What stands on a button, in a table or under a picture must not be cut; names of files may be.
 CUT = """() => [...document.querySelectorAll('button, .button, .main-button, h1, h2, th, nav a span, .cards b, .field > span, .state')]
   .filter(one => one.offsetParent && !one.closest('.cell, .things, .class, .browse, .project') && one.scrollWidth > one.clientWidth + 1

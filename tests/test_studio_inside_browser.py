@@ -140,7 +140,7 @@ class Mixes(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem, self.tokens, self.more = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 24), nn.Linear(8, 24)
-        self.rows, self.head = nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 3)
+        self.heads, self.rows, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 3)
 
     def forward(self, pictures):
         found = F.interpolate(self.stem(pictures), scale_factor=1.5, mode="bilinear")
@@ -148,12 +148,12 @@ class Mixes(nn.Module):
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         query, key, value = self.more(found).reshape(1, -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
         found = ((query @ key.transpose(-2, -1)).softmax(-1) @ value).transpose(1, 2).flatten(2)
-        return self.head(self.rows(found)[0][:, -1])
+        return self.head(self.rows(self.heads(found, found, found)[0])[0][:, -1])
 
 
 GATHERED = """() => [...document.querySelectorAll('#unit *')]
   .flatMap(one => Object.entries(one.dataset).map(([name, at]) => [name, at, one.textContent]))
-  .filter(([name]) => ['at', 'total', 'score', 'share', 'value', 'query', 'key', 'left', 'right', 'gate'].includes(name))"""
+  .filter(([name]) => ['at', 'total', 'score', 'share', 'value', 'query', 'key', 'left', 'right', 'gate', 'through'].includes(name))"""
 
 
 def behind(seen, step, kind, at):
@@ -167,12 +167,16 @@ def behind(seen, step, kind, at):
         layer, (channel, time) = step.module, at[:2]
         before = step.maps[:, 0, time - 1] if time else torch.zeros(layer.hidden_size)
         row = at[2] * layer.hidden_size + channel
-        return float(
-            (layer.weight_ih_l0[row] @ raws[0][0, time], layer.bias_ih_l0[row], layer.weight_hh_l0[row] @ before, layer.bias_hh_l0[row])[
-                at[3]
-            ]
-        )
-    query, key, value = (one[0] for one in raws)
+        given = layer.weight_ih_l0[row] @ raws[0][0, time], layer.bias_ih_l0[row], layer.weight_hh_l0[row] @ before, layer.bias_hh_l0[row]
+        return float(given[at[3]])
+    if isinstance(step.module, nn.MultiheadAttention):
+        layer = step.module
+        rows = F.linear(raws[0][:, 0], layer.in_proj_weight, layer.in_proj_bias).chunk(3, 1)
+        query, key, value = (one.unflatten(1, (layer.num_heads, -1)).transpose(0, 1) for one in rows)
+        if kind == "through":
+            return float(layer.out_proj.weight[at[0]].unflatten(0, (layer.num_heads, -1))[at[1]] @ value[at[1], at[2]])
+    else:
+        query, key, value = (one[0] for one in raws)
     scores = (query @ key.transpose(1, 2)).double() * query.shape[2] ** -0.5
     found = {"score": scores, "share": scores.softmax(-1), "query": query, "key": key}
     return float(value[at[0], at[1], at[2] % value.shape[2]] if kind == "value" else found[kind][tuple(at)])
@@ -216,7 +220,7 @@ def test_what_mixes_is_told_to_the_last_digit_on_both_pages(play, told, tmp_path
                 if channel == row["outs"][0]:
                     frame.evaluate("document.querySelector('#unit .account').scrollIntoView()")
                     seen.shot(f"mixing-{step.op}-{place}")
-    assert kinds == {"at", "total", "score", "share", "value", "query", "key", "left", "right", "gate"}
+    assert kinds == {"at", "total", "score", "share", "value", "query", "key", "left", "right", "gate", "through"}
     assert not complaints
     alone.close()
     seen.close()

@@ -52,7 +52,10 @@ def axis_of(layout: Layout, dim: int | None, dims: int) -> str | None:
 def attention(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
     """Σ share · value over the keys; shares are the softmax of query · key. Told for the channels of one head, that of the strongest."""
     raws = [seen.raw(given) for given in step.given]
-    if len(raws) != 3 or any(one is None for one in raws) or "causal" not in step.terms:
+    if len(raws) != 3 or any(one is None for one in raws):
+        return
+    if "causal" not in step.terms:
+        _heads(seen, step, found)
         return
     query, key, value = (one[0] if one.dim() == 4 else one[:1] for one in raws if one is not None)  # (heads, tokens, width)
     if not query.shape[0] == key.shape[0] == value.shape[0] or max(query.numel(), key.numel()) > NUMBERS * len(query):
@@ -74,6 +77,32 @@ def attention(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: i
     found.arrays["v"] = _plain(value[head][:, [out % wide for out in found.outs]].t())
     if mask is not None:
         found.arrays["mask"] = _plain(mask)
+
+
+def _heads(seen: Trace, step: Step, found: Sums) -> None:
+    """torch's own layer of many heads: Σ share · (value through the output weights) over heads and keys, and a bias."""
+    terms, shares = step.terms, step.attention
+    if not terms["plain"] or shares is None or (len(found.outs) > 1 and shares.numel() > NUMBERS):
+        return
+    rows = [seen.raw(given) for given in step.given]
+    lifts = [None] * 3 if terms["lift"] is None else terms["lift"].detach().double().chunk(3)
+    query, key, value = (
+        F.linear(row[:, 0].double(), weight, lift).unflatten(1, (terms["heads"], -1)).transpose(0, 1)  # (heads, tokens, width)
+        for row, weight, lift in zip(rows, terms["in"].detach().double().chunk(3), lifts, strict=True)
+        if row is not None
+    )
+    scores = query @ key.transpose(1, 2) * query.shape[2] ** -0.5
+    for head in range(terms["heads"]):
+        mask = _mask(terms["mask"], tuple(scores.shape), head)
+        scores[head] += 0 if mask is None else mask
+    if not torch.allclose(scores.softmax(-1), shares.double(), atol=1e-4):  # something else had a say
+        return
+    onto = terms["out"].detach().double()[found.outs].unflatten(1, (terms["heads"], -1))  # (outs, heads, width)
+    found.kind, found.inputs, found.reads, found.ins = "heads", 1, [], [[out] for out in found.outs]
+    found.numbers = {"heads": terms["heads"], "keys": key.shape[1], "prefix": step.layout.prefix, "across": step.maps.shape[2]}
+    found.arrays |= {"scores": _plain(scores), "shares": _plain(shares), "through": _plain(torch.einsum("ohd,hkd->ohk", onto, value))}
+    if terms["out_bias"] is not None:
+        found.arrays["bias"] = _plain(terms["out_bias"][found.outs])
 
 
 def _mask(given: torch.Tensor | None, shape: tuple[int, ...], head: int) -> torch.Tensor | None:

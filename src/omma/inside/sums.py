@@ -20,8 +20,8 @@ class Sums:
     """How the numbers of one layer are made.
 
     Args:
-        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join, softmax, attention, matmul, resize, gates; "" where nothing
-            is summed, or nobody saw of what.
+        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join, softmax, attention, heads, matmul, resize, gates;
+            "" where nothing is summed, or nobody saw of what.
         outs: the channels it is told of, the strongest first.
         ins: for each of them the input channels that are told one by one, the strongest first; all others are one term.
         inputs: how many input channels each output has.

@@ -100,6 +100,18 @@ def _pad(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> dict[s
     return {"p": (top, left), "mode": _at(args, kwargs, 2, "mode", "constant"), "value": float(_at(args, kwargs, 3, "value", 0) or 0)}
 
 
+def _attention(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
+    if not name.startswith("multi"):
+        return {"kind": "tc", "mask": _at(args, kwargs, 3, "attn_mask"), "causal": _at(args, kwargs, 5, "is_causal", False),
+                "scale": kwargs.get("scale")}  # fmt: skip
+    given = {key: _at(args, kwargs, place, key) for place, key in enumerate(_POSITIONAL)}
+    odd = ("bias_k", "bias_v", "add_zero_attn")
+    plain = not any(given[key] is not None and given[key] is not False for key in odd) and kwargs.get("key_padding_mask") is None
+    return {"kind": "sbc", "heads": int(given["num_heads"]), "in": given["in_proj_weight"], "lift": given["in_proj_bias"],
+            "out": given["out_proj_weight"], "out_bias": given["out_proj_bias"], "mask": kwargs.get("attn_mask"),
+            "plain": plain and given["in_proj_weight"] is not None and not kwargs.get("use_separate_proj_weight", False)}  # fmt: skip
+
+
 _TERMS: dict[str, Any] = {
     "conv": _conv, "deconv": _deconv, "max_pool": _pool, "avg_pool": _pool, "batch_norm": _batch_norm, "layer_norm": _layer_norm,
     "group_norm": _group_norm, "act": _act, "pad": _pad, **dict.fromkeys(("add", "mul", "sub", "div"), _join),
@@ -112,9 +124,7 @@ _TERMS: dict[str, Any] = {
     "shuffle": lambda name, args, kwargs, inputs: {"times": int(_at(args, kwargs, 1, "upscale_factor"))},
     "cat": lambda name, args, kwargs, inputs: {"dim": int(_at(args, kwargs, 1, "dim", 0))},
     "recurrent": lambda name, args, kwargs, inputs: {"first": bool(args[-1]), "gates": list(args[2])},
-    "attention": lambda name, args, kwargs, inputs: {"kind": "sbc"} if name.startswith("multi") else {
-        "kind": "tc", "mask": _at(args, kwargs, 3, "attn_mask"), "causal": _at(args, kwargs, 5, "is_causal", False),
-        "scale": kwargs.get("scale")},
+    "attention": _attention,
 }  # fmt: skip
 
 

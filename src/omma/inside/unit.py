@@ -43,9 +43,11 @@ def _alone(seen: Trace, step: Step, sums: Sums, y: int, x: int) -> dict[str, Any
         assert coming is not None
         line = coming[:, y, x] if axis == "c" else coming[sums.outs[0], :, x] if axis == "y" else coming[sums.outs[0], y]
         return {"line": line.detach().float().cpu().tolist()}
-    if sums.kind == "attention":
+    if sums.kind in ("attention", "heads"):
         token = n["prefix"] + y * n["across"] + x
         n["asks"] = token
+        if sums.kind == "heads":
+            return {name: sums.arrays[name][:, token].ravel().tolist() for name in ("scores", "shares")}
         return {name: sums.arrays[name][token].tolist() for name in ("q", "mask") if name in sums.arrays}
     if sums.kind == "matmul":
         n["alone"] = True

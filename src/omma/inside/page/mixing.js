@@ -53,6 +53,26 @@ async function attended(step, sums, row, channel, y, x, total) {
     result([num(told), " ", t("page.of_keys", { count: few.length }), keys.length > few.length ? [" + ", num(sum - told), " ", t("page.of_other_keys", { count: keys.length - few.length })] : null,
       " + ", num(total - sum), " ", t("page.rounding")], total, channel, y, x));
 }
+// All heads at once, behind the weights that join them.
+async function headed(step, sums, row, channel, y, x, total) {
+  var n = sums.numbers, alone = n.asks != null, token = n.prefix + y * n.across + x, many = alone ? 1 : step.attention.queries.length, scores = await numbers(sums.scores), shares = await numbers(sums.shares);
+  var through = await numbers(sums.through), bias = sums.bias ? (await numbers(sums.bias))[row] : 0, pairs = [], all = 0, told = 0;
+  for (var head = 0; head < n.heads; head++) for (var key = 0; key < n.keys; key++) {
+    var at = (head * many + (alone ? 0 : token)) * n.keys + key, one = through[(row * n.heads + head) * n.keys + key];
+    pairs.push({ head: head, key: key, score: scores[at], share: shares[at], value: one, product: shares[at] * one });
+    all += shares[at] * one;
+  }
+  pairs.sort(function (a, b) { return Math.abs(b.product) - Math.abs(a.product); });
+  var rows = pairs.slice(0, MOST).map(function (one) {
+    var place = [one.head, token, one.key].join();
+    told += one.product;
+    return el("tr", null, el("td", null, one.head), el("td", null, one.key), el("td", { "data-score": place }, num(one.score)), el("td", { "data-share": place }, num(one.share)), el("td", { "data-through": [channel, one.head, one.key].join() }, num(one.value)), el("td", null, num(one.product)));
+  });
+  return el("div", null, el("p", null, t("page.heads_how", { token: token, heads: n.heads })),
+    el("div", { "class": "wide" }, table([t("page.which_head"), t("page.key"), t("page.score"), t("page.share"), t("page.value"), t("page.product")], rows)),
+    result([num(told), " ", t("page.of_pairs", { count: rows.length }), pairs.length > rows.length ? [" + ", num(all - told), " ", t("page.of_other_pairs", { count: pairs.length - rows.length })] : null,
+      sums.bias ? [" + ", num(bias), " ", t("page.bias")] : null, " + ", num(total - bias - all), " ", t("page.rounding")], total, channel, y, x));
+}
 // A row of one matrix with a column of the other.
 async function multiplied(step, sums, row, channel, y, x, total) {
   var n = sums.numbers, left = await numbers(sums.left), right = await numbers(sums.right), rows = [], sum = 0;
