@@ -8,6 +8,7 @@ import shutil
 import socket
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -434,7 +435,7 @@ def test_without_a_page_the_command_line_opens_the_studio(model, picture, tmp_pa
     monkeypatch.setattr(server.webbrowser, "open", opened.append)
     monkeypatch.setattr(server.Server, "run", lambda self, sockets: None)
     kept = server.Studio
-    monkeypatch.setattr(server, "Studio", lambda *places: given.append(kept(*places)) or given[0])
+    monkeypatch.setattr(server, "Studio", lambda *places: given.append(kept(*places)) or given[-1])
     assert cli.run(["look", str(model), picture, "--port", "0"]) == 0
     address = opened[0]
     key = re.search(r"#/inside/([\w-]+)\?model=%2F", address)[1]
@@ -443,7 +444,9 @@ def test_without_a_page_the_command_line_opens_the_studio(model, picture, tmp_pa
     assert not list(tmp_path.glob("*.html"))
     made = look(str(model), picture, device="cpu")
     assert (made.out, made.page, made.size) == (None, "inside", 0) and made.inside.slopes
-    assert cli.run(["look", str(model), picture, "--port", "0", "--no-open"]) == 0 and len(opened) == 1
+    words = ["look", str(model), "--data", str(Path(picture).parent), "--port", "0"]
+    assert cli.run([*words, "--no-open"]) == 0 and len(opened) == 1
+    assert cli.run(words) == 0 and re.search(r"#/1/inside/[\w-]+\?model=", opened[1]), "in the project of its data"
     monkeypatch.setitem(sys.modules, "starlette", None)
     with pytest.raises(OmmaError, match="starlette"):
         assert made.page

@@ -135,7 +135,8 @@ def look(
         layers=len(found.seen.steps), parameters=sum(one.numel() for one in found.subject.bundle.net.parameters()),
         macs=sum(step.macs for step in found.seen.steps), seconds=time.perf_counter() - start, size=weight,
         notes=[one[tongue] for one in found.notes], left=[one[tongue] for one in left], out=None if out is None else str(Path(out)),
-        asked={key: str(value) for key, value in words.items() if value is not None}, inside=found, port=port, browser=open_,
+        asked={key: str(value) for key, value in words.items() if value is not None}, inside=found, data=_whole(data), port=port,
+        browser=open_,
     )  # fmt: skip
 
 

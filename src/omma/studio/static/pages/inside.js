@@ -64,7 +64,7 @@ export async function inside(body, { life, id, rest, query }) {
   }
 
   function welcome(note) {
-    fill(shown, note ? h("p", { class: "note" }, note) : null, h("label", { class: "drop", for: "picture" }, h("strong", {}, t("inside_drop")), h("span", {}, t(id ? "inside_text_project" : "inside_text"))));
+    fill(shown, note ? h("p", { class: "note" }, note) : null, h("label", { class: "drop", for: "picture" }, h("strong", {}, t("inside_drop")), h("span", {}, id ? t("inside_text_project") : t("inside_text"))));
   }
 
   function show(found) {
