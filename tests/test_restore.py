@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -240,19 +241,53 @@ def test_what_does_not_enlarge_is_given_larger_pictures():
     assert bundle.task.infer(bundle.nets, Batch(torch.rand(1, 1, 7, 5)))["restored"].shape == (1, 1, 21, 15)
 
 
-@pytest.mark.parametrize("model", ["span", "dncnn"])
+@pytest.mark.parametrize("model", ["span", "dncnn", "turned"])
 def test_a_graph_answers_as_the_network_does(model, tmp_path, monkeypatch):
     """Of any size, grey and colour, 8 bits and deeper, by a graph that reads one channel."""
     from omma.runtimes import choose
 
     monkeypatch.setenv("OMMA_HOME", str(tmp_path))
-    small = {"width": 8, "depth": 3}
-    bundle = bundle_of(model, 1, "reduce:2" if model == "span" else "noise:9", **small, **({"scale": 2} if model == "span" else {}))
+    small: dict[str, Any] = {"width": 8, "depth": 3} | ({"coarse": 6} if model == "turned" else {})
+    enlarges, kind = model == "span", "span" if model == "turned" else model
+    bundle = bundle_of(kind, 1, "reduce:2" if enlarges else "noise:9", **small, **({"scale": 2} if enlarges else {}))
+    bundle.task.settings["ensemble"] = "yes" if model == "turned" else "no"
     bundle.card["model_settings"] = small
     eager, ort = choose.named("eager", bundle), choose.named("ort", bundle)
     for picture in (photograph(9, 31), photograph(40, 7, 1), photograph(12, 12).astype(np.float32) + 0.25):
         (one,), (two,) = eager.answers([picture]), ort.answers([picture])
         assert one.same(two) and one.pixels.dtype == (np.uint8 if picture.dtype == np.uint8 else np.uint16)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("coarse", [0, 8])
+def test_the_mean_of_eight_ways_does_not_ask_which_way_up(coarse, folder):
+    """A picture turned, or mirrored, gets its answer turned, or mirrored; in parts it gets what the whole gets."""
+    bundle = bundle_of("span", 1, "noise:25", width=8, depth=3, coarse=coarse)
+    for p in bundle.net.parameters():
+        p.add_(torch.randn_like(p) * 0.05)
+    bundle.task.settings["ensemble"] = "yes"
+
+    def told(pictures: torch.Tensor) -> torch.Tensor:
+        return bundle.task.infer(bundle.nets, Batch(pictures))["restored"]
+
+    picture = torch.rand(1, 3, 9, 14)
+    said = told(picture)
+    torch.testing.assert_close(told(picture.rot90(1, (2, 3))), said.rot90(1, (2, 3)))
+    torch.testing.assert_close(told(picture.flip(2)), said.flip(2))
+    bundle.task.settings["ensemble"] = "no"
+    assert (told(picture.flip(2)) - told(picture).flip(2)).abs().max() > 1e-3, "alone it does ask"
+    bundle.task.settings["ensemble"] = "yes"
+    large = photograph(203, 301, 1)
+
+    pipeline = bundle.pipeline()
+
+    def ask(part: np.ndarray) -> dict:
+        return pipeline(torch.from_numpy(part))
+
+    one, two = (painted(ask, bundle.task, bundle.views, large, tile=tile).pixels.astype(int) for tile in (64, 4096))
+    assert np.abs(one - two).max() <= 1
+    with pytest.raises(OmmaError, match="ensemble"):
+        omma.train(str(folder), "degrade=noise:5", "ensemble=always", task="restore", budget="1 step")
 
 
 # ── scores ──────────────────────────────────────────────────────────────────────────────────────────────

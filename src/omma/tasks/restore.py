@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from omma.answers.picture import Picture
@@ -44,6 +44,7 @@ class Restore(Task):
         "perceptual": (0.0, "weight of what an encoder sees otherwise in answer and truth (try 0.1, with one that has learned to see)"),
         "encoder": ("random", "by which `perceptual` sees: random, a run or bundle, or timm/NAME:FILE, torchvision/NAME:FILE"),
         "adversarial": (0.0, "weight of a critic that tells made pictures from true ones (try 0.005): sharper, and further from the truth"),
+        "ensemble": ("no", "yes: the mean of the answers to all eight ways a picture can be turned and mirrored; eight times as slow"),
         "features": ("", "network by which answers are also measured, named like `encoder`; NAME:FILE+FILE: with the weights of LPIPS"),
         "channel": ("auto", "what PSNR and SSIM are measured on: Y (luma), RGB, or auto: Y where pictures are enlarged"),
         "border": (-1, "pixels of each border that are not measured; -1 = the scale where pictures are enlarged, else 0"),
@@ -93,7 +94,7 @@ class Restore(Task):
         """
         from omma.metrics._reference import CHANNELS
 
-        for key, known in (("learn", LEARN), ("channel", CHANNELS)):
+        for key, known in (("learn", LEARN), ("channel", CHANNELS), ("ensemble", ("no", "yes"))):
             if settings[key] not in known:
                 raise unknown(say("recipe.value_of", key=key), str(settings[key]), list(known))
         for key, low in (("perceptual", 0), ("adversarial", 0), ("border", -1)):
@@ -171,7 +172,10 @@ class Restore(Task):
         return told
 
     def infer(self, nets: dict[str, nn.Module], batch: Batch) -> dict[str, torch.Tensor]:
-        return {"restored": self.restored(nets["net"], batch.pictures)}
+        net = nets["net"]
+        if self.settings["ensemble"] == "no":
+            return {"restored": self.restored(net, batch.pictures)}
+        return {"restored": turned_mean(lambda pictures: self.restored(net, pictures), batch.pictures)}
 
     def restored(self, net: Any, pictures: torch.Tensor) -> torch.Tensor:
         """(B, C, h, w) → (B, C, s·h, s·w), C = 1 or 3 whatever the network reads.
@@ -221,6 +225,16 @@ class Restore(Task):
     def score(self, tensors: dict[str, torch.Tensor], about: str | None = None, at: torch.Tensor | None = None) -> torch.Tensor:
         """How much there is to see at a place of the answer: the sum of its slopes (Gu & Dong 2021), at (4,) corners of what was given."""
         return slopes(tensors["restored"], at, self.scale)
+
+
+def turned_mean(answer: Callable[[torch.Tensor], torch.Tensor], pictures: torch.Tensor) -> torch.Tensor:
+    """The mean of the answers to (B, C, h, w) turned and mirrored in all eight ways, each turned back (Timofte et al. 2016)."""
+    total: Any = 0
+    for quarters in range(4):
+        turned = pictures.rot90(quarters, (2, 3))
+        for one in (answer(turned), answer(turned.flip(3)).flip(3)):
+            total = total + one.rot90(-quarters, (2, 3))
+    return total / 8
 
 
 def slopes(picture: torch.Tensor, at: torch.Tensor | None, scale: int) -> torch.Tensor:

@@ -43,7 +43,9 @@ def parts(length: int, reach: int, tile: int = TILE) -> Iterator[Part]:
         return
     for first in range(0, length, tile):
         last = min(first + tile, length)
-        yield Part(max(0, (first - reach) // GRID * GRID), min(length, last + reach), first, last)
+        # Ends lie on the same grid counted from the far end: a part that is turned round shows a network the phase of the whole turned round.
+        stop = length - max(0, (length - last - reach) // GRID * GRID)
+        yield Part(max(0, (first - reach) // GRID * GRID), stop, first, last)
 
 
 def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
