@@ -25,7 +25,7 @@ class _Reverse(torch.autograd.Function):
 
 def reverse(values: torch.Tensor, strength: float) -> torch.Tensor:
     """Itself, of any shape; the gradient that comes back through it is multiplied by −`strength`."""
-    found: torch.Tensor = _Reverse.apply(values, strength)  # type: ignore[no-untyped-call]
+    found: torch.Tensor = _Reverse.apply(values, strength)
     return found
 
 
