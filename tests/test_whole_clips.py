@@ -94,7 +94,7 @@ def test_a_network_says_how_it_reads_a_file(tmp_path):
     assert as_read(tmp_path / "one.png", 48).shape == (24, 32, 1), "one picture is no clip: the views refuse it"
 
 
-def test_later_pages_are_decoded_too_and_no_more(tmp_path):
+def test_later_pages_are_decoded_too_and_no_more(tmp_path, monkeypatch):
     slices = volume(tmp_path / "a.tif", 3)
     assert (decode(tmp_path / "a.tif", frame=2)[..., 0] == slices[2]).all()
     with pytest.raises(DataError):
@@ -105,6 +105,10 @@ def test_later_pages_are_decoded_too_and_no_more(tmp_path):
         sampled(tmp_path / "odd.tif", 2)
     with pytest.raises(DataError):
         sampled(tmp_path / "gone.tif", 2)
+    monkeypatch.setenv("OMMA_MAX_PIXELS", str(24 * 32 * 4))
+    assert sampled(tmp_path / "a.tif", 4).shape == (24, 32, 12)
+    with pytest.raises(DataError, match=r"a\.tif"):
+        sampled(tmp_path / "a.tif", 5)
 
 
 def test_a_folder_of_volumes_is_a_dataset(volumes):

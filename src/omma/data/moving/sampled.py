@@ -9,7 +9,7 @@ from typing import overload
 
 import numpy as np
 
-from omma.data.decode import decode, probe, to_rgb8
+from omma.data.decode import decode, max_pixels, probe, to_rgb8
 from omma.data.moving.clip import CLIP_SUFFIXES, open_clip
 from omma.errors import DataError
 from omma.words import say
@@ -34,15 +34,16 @@ def sampled(source: Path | bytes, frames: int = FRAMES, *, name: str | None = No
     Where there are fewer they come up again. Deeper values than 8 bits are scaled alike in all of them.
 
     Raises:
-        DataError: it cannot be read, or frames are not of one size.
+        DataError: it cannot be read, is too large, or its frames are not of one size.
     """
     if isinstance(source, Path) and is_clip(source):
         taken = _of_clip(source, frames)
     else:
-        data = source if isinstance(source, bytes) else source.read_bytes() if source.is_file() else source
+        head = probe(source)  # before anything is read: a file may be larger than the memory
+        _bearable(head.width, head.height, frames, name or source)
+        data = source if isinstance(source, bytes) else source.read_bytes()
         name = name or (None if isinstance(source, bytes) else str(source))
-        count = probe(data).frames if isinstance(data, bytes) else 1
-        taken = [decode(data, name=name, frame=place) for place in _even(count, frames)]
+        taken = [decode(data, name=name, frame=place) for place in _even(head.frames, frames)]
     if len({one.shape for one in taken}) > 1:
         raise DataError(say("decode.frames_differ"), name or str(source))
     tall = np.concatenate(taken)  # one above the other, so that all are brought to 8 bits by the same scale
@@ -111,9 +112,17 @@ def _even(count: int, frames: int) -> list[int]:
     return [(2 * place + 1) * count // (2 * frames) for place in range(frames)]
 
 
+def _bearable(width: int, height: int, frames: int, source: Path | bytes | str) -> None:
+    """Refuse frames that together have more pixels than a picture may have."""
+    if width * height * frames > max_pixels():
+        where = say("decode.bytes") if isinstance(source, bytes) else source
+        raise DataError(say("decode.too_many_pixels", width=width, height=height, channels=frames * COLOURS, cap=max_pixels()), where)
+
+
 def _of_clip(path: Path, frames: int) -> list[np.ndarray]:
     """Frames of a clip; what a damaged one does not hold is not made up, the last that can be read stands for it."""
     clip = open_clip(path)
+    _bearable(clip.width, clip.height, frames, path)
     count = clip.count or sum(1 for _ in clip.frames())
     found: list[np.ndarray] = []
     wanted: Iterator[int] = iter(_even(count, frames))
