@@ -211,10 +211,10 @@ def test_what_was_written_is_not_predicted_again(bundle, photos):
 
 def _counting(monkeypatch):
     """Which pictures are decoded from now on."""
-    from omma.data import decode
+    from omma.data.moving import sampled
 
-    seen, real = [], decode.decode
-    monkeypatch.setattr(decode, "decode", lambda source, **words: seen.append(str(source)) or real(source, **words))
+    seen, real = [], sampled.decode
+    monkeypatch.setattr(sampled, "decode", lambda source, **words: seen.append(str(source)) or real(source, **words))
     return seen
 
 
@@ -292,7 +292,7 @@ def test_the_nearest_training_picture_of_itself_is_itself(tmp_path, monkeypatch)
 
 def test_memory_stays_bounded(bundle, tmp_path, monkeypatch):
     """While nobody takes rows, decoding stops: only so many chunks are ever ahead."""
-    from omma.data import crew, decode
+    from omma.data import crew
 
     files = [str(tmp_path / f"{place}.png") for place in range(400)]
     Image.fromarray(pictures(1, (8, 8))[0]).save(files[0])
@@ -306,7 +306,7 @@ def test_memory_stays_bounded(bundle, tmp_path, monkeypatch):
         thread.join(0.05) if thread is not threading.current_thread() else None
     assert 2 <= len(seen) <= 2 * 4 * crew.threads() + 2
     found.close()
-    assert decode.decode is not None and len(seen) < 100
+    assert len(seen) < 100
 
 
 def test_few_pictures_are_not_worth_measuring_and_many_are(bundle, photos, monkeypatch):
