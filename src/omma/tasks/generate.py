@@ -121,7 +121,8 @@ class Generate(Task):
         """The critic's losses on true pictures and on as many made ones of the same classes."""
         import torch
 
-        net, true = nets["net"], batch.pictures
+        net: Any = nets["net"]
+        true = batch.pictures
         told = net.tell(true, batch.truth["class"])
         with torch.no_grad():
             made = net(net.chance(told)).float()
@@ -132,7 +133,8 @@ class Generate(Task):
         """The generator's loss; gradients pass through the critic, and none stay."""
         from omma.parts.drawing.critic import frozen
 
-        net, true = nets["net"], batch.pictures
+        net: Any = nets["net"]
+        true = batch.pictures
         told = net.tell(true, batch.truth["class"])
         made = net(net.chance(told)).float()
         with frozen(nets["critic"]):

@@ -43,7 +43,7 @@ def parts(length: int, reach: int, tile: int = TILE) -> Iterator[Part]:
         return
     for first in range(0, length, tile):
         last = min(first + tile, length)
-        # Ends lie on the same grid counted from the far end: a part that is turned round shows a network the phase of the whole turned round.
+        # Ends lie on that grid counted from the far end: a part turned round shows a network the phase of the whole turned round.
         stop = length - max(0, (length - last - reach) // GRID * GRID)
         yield Part(max(0, (first - reach) // GRID * GRID), stop, first, last)
 
