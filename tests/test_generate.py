@@ -18,6 +18,7 @@ from omma.formats.format import open_data
 from omma.models.eyes import eyes
 from omma.progress import Watch
 from omma.report.drawings import closest_pair, nearest, small
+from omma.run.drawing import BLIND
 from omma.run.health import Health
 from omma.serving.wish import seeds_of
 
@@ -209,6 +210,15 @@ def test_samples_of_the_same_seeds_are_kept_on_the_way(run):
     assert len(shown) == 2 and all(read(path)[0].shape[1] > 64 for path in shown)
     text = (run / "report.html").read_text("utf-8")
     assert "What it draws" in text and "它画了什么" in text and "Is it copying?" in text
+
+
+def test_eyes_that_nobody_trained_choose_no_moment_but_refuse_a_bad_one(run):
+    """Moments they find nearer than `BLIND` count the same, and of those the last is kept."""
+    told = [json.loads(line) for line in (run / "events.jsonl").read_text("utf-8").splitlines()]
+    looks = [event for event in told if event["event"] == "eval"]
+    assert looks and all(event["score"] <= -max(BLIND, event["val_kid"]) + 1e-9 for event in looks)
+    near = [event["step"] for event in looks if event["score"] == max(event["score"] for event in looks)]
+    assert next(event for event in told if event["event"] == "end")["best_step"] == near[-1]
 
 
 # ── export and serve ────────────────────────────────────────────────────────────────────────────────────
