@@ -71,19 +71,18 @@ def _rank(work: Callable[..., Any], rank: int, port: int, trouble: Any, words: t
 # ── one step after the other ────────────────────────────────────────────────────────────────────────────
 
 
-class Numbered(Generate):
-    """Draws from a seed that belongs to each picture, so that it does not matter which rank draws it."""
-
-    def _seeds(self, net: Any, classes: torch.Tensor) -> torch.Tensor:
-        draws = [torch.randn(net.latent, generator=torch.Generator().manual_seed(int(row[0] * 1000))) for row in classes]
-        return torch.cat([torch.stack(draws), classes], 1)
+def numbered(classes: torch.Tensor) -> torch.Tensor:
+    """Four numbers drawn from a seed that belongs to each picture, so that it does not matter which rank draws them, and its class."""
+    draws = [torch.randn(4, generator=torch.Generator().manual_seed(int(row[0] * 1000))) for row in classes]
+    return torch.cat([torch.stack(draws), classes], 1)
 
 
 def steps(model: str, machine: Machine, micro: int, count: int = 4) -> Players:
     """Players after a few steps of eight pictures, of which each rank has its half."""
     torch.manual_seed(0)
-    task = Numbered(["a"], augment="no")
+    task = Generate(["a"], augment="no")
     net = build(model, channels=1, size=16, outputs=1, width=4, latent=4)
+    net.chance = numbered
     recipe = tiny_recipe(momentum=0.5, clip=1.0)  # Adam would make a step of what is rounded differently
     torch.manual_seed(1)  # the critic's weights
     players = Players.gather(task, net, recipe)
