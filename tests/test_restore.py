@@ -312,6 +312,29 @@ def test_a_network_that_does_nothing_has_no_gain(folder):
     assert found.scores["psnr"].protocol == {"channel": "auto", "border": 0}
 
 
+def test_a_bundle_of_before_goes_on_in_its_own_shape(folder, tmp_path):
+    """One that says nothing of a setting which a plan of today would choose."""
+    words = ["degrade=noise:25", "batch=4", "evals=1", "val=0.2"]
+    omma.train(
+        str(folder),
+        *words,
+        "model=span",
+        "width=8",
+        "depth=3",
+        "coarse=0",
+        "size=12",
+        task="restore",
+        budget="1 step",
+        out=str(tmp_path / "a"),
+    )
+    card = tmp_path / "a" / "bundle" / "bundle.json"
+    told = json.loads(card.read_text("utf-8"))
+    assert told["model_settings"].pop("coarse") == 0
+    card.write_text(json.dumps(told), "utf-8")
+    omma.train(str(folder), *words, task="restore", from_=str(tmp_path / "a"), budget="1 step", out=str(tmp_path / "b"))
+    assert omma.open(str(tmp_path / "b")).card["model_settings"]["coarse"] == 0
+
+
 @pytest.mark.parametrize(("settings", "wanted"), [
     ({"degrade": "reduce:4"}, {"channel": "Y", "border": 4}),
     ({"degrade": "reduce:4", "channel": "RGB", "border": 0}, {"channel": "RGB", "border": 0}),

@@ -269,8 +269,12 @@ def from_bundle(recipe: Recipe, start: bundles.Bundle) -> None:
     """The earlier model's shape becomes this run's, unless a person says otherwise."""
     model = continued(recipe, start)
     recipe.put("bundle", model=model, size=start.views.size, channels=start.views.channels, fit=start.views.fit)
-    known = start.card.get("model_settings", {})
-    for key in known if model == start.card["model"] else known.keys() & settings_of(model).keys():
+    known, own = start.card.get("model_settings", {}), settings_of(model)
+    if model == start.card["model"]:
+        known = own | known  # what a bundle of before says nothing of is not for a newer plan to choose
+    else:
+        known = {key: known[key] for key in known.keys() & own.keys()}
+    for key in known:
         recipe.model_settings.setdefault(key, known[key])
         recipe.origin.setdefault(f"model.{key}", "bundle")
 
