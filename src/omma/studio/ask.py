@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 LANGUAGE = "x-omma-language"
 KEPT = {"cache-control": "private, max-age=31536000, immutable"}  # addresses of pictures name their version
+TOGETHER = 400  # rows of a gallery told at once
 
 
 @dataclass(slots=True)
@@ -77,6 +78,10 @@ class Ask:
         if not low <= found <= high:
             raise OmmaError(say("studio.not_understood"))
         return found
+
+    def rows(self, key: str) -> list[int]:
+        """The numbers of a query that are joined by commas, `TOGETHER` at most; what is no number is left out."""
+        return [int(word) for word in self.query.get(key, "").split(",") if word.isdecimal()][:TOGETHER]
 
 
 Work = Callable[[Ask], Any]

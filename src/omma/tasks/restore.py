@@ -68,13 +68,13 @@ class Restore(Task):
             raise OmmaError(say("restore.fit", fit=recipe.fit))
         if "scale" in settings_of(str(recipe.model)):
             recipe.model_settings.setdefault("scale", scale)
-        smaller = recipe.model == "span" and scale == 1
-        if smaller and recipe.model_settings.get("depth", COARSE["depth"]) >= 3:
-            recipe.model_settings |= {**COARSE, **recipe.model_settings}
+        folded = recipe.model == "span" and scale == 1  # works at half of the resolution and below
+        if folded and recipe.model_settings.get("depth", COARSE["depth"]) >= 3:
+            recipe.model_settings = COARSE | recipe.model_settings
         for key, value in WISHES.get(str(recipe.model), {}).items():
             recipe.task_settings.setdefault(key, value)
         self._settled({**self.settings, **recipe.task_settings})
-        recipe.put("plan", optimizer=recipe.optimizer or ("muon" if smaller else "adamw"))
+        recipe.put("plan", optimizer=recipe.optimizer or ("muon" if folded else "adamw"))
         optimizer = str(recipe.optimizer)
         rate = {"muon": 0.02, "adam": 4e-3, "adamw": 4e-3}.get(optimizer, 1e-2)
         values: dict[str, Any] = {

@@ -17,8 +17,6 @@ from omma.studio.jobs import log, printed, result
 from omma.studio.shelf import Opened, phrase
 from omma.words import language, room, say
 
-TOGETHER = 400  # rows of a gallery told at once
-
 
 def about(ask: Ask) -> dict[str, Any]:
     """What the dataset is, what it proposes to learn, and how far `check` is."""
@@ -94,9 +92,8 @@ def _of_finding(ask: Ask, found: Opened, text: str) -> tuple[list[int], list[int
 def items(ask: Ask) -> list[dict[str, Any]]:
     """What stands under pictures: name, label, part."""
     found = ask.studio.shelf.get(ask.project)
-    wanted = [int(word) for word in ask.query.get("places", "").split(",") if word.isdecimal()][:TOGETHER]
     rows = []
-    for place in wanted:
+    for place in ask.rows("places"):
         if place < len(found.dataset):
             sample = found.dataset.samples[place]
             version = ask.studio.thumbs.version(sample, found.digest)
@@ -107,8 +104,7 @@ def items(ask: Ask) -> list[dict[str, Any]]:
 def sheet(ask: Ask) -> dict[int, str]:
     """The small pictures of some places as data addresses; a grey cross where one cannot be read."""
     found = ask.studio.shelf.get(ask.project)
-    wanted = [int(word) for word in ask.query.get("places", "").split(",") if word.isdecimal()][:TOGETHER]
-    return {place: thumbs.address(_thumb(ask, found, place)) for place in wanted if place < len(found.dataset)}
+    return {place: thumbs.address(_thumb(ask, found, place)) for place in ask.rows("places") if place < len(found.dataset)}
 
 
 def _thumb(ask: Ask, found: Opened, place: int) -> bytes:

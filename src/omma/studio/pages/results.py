@@ -18,7 +18,6 @@ from omma.studio.judged import Judged
 from omma.words import metric, say
 
 MOST_CLASSES, MOST_PAIRS = 40, 40  # a matrix of more classes is a list of its largest cells
-TOGETHER = 400  # rows of a gallery told at once
 
 
 def report(ask: Ask) -> Any:
@@ -102,7 +101,7 @@ def items(ask: Ask) -> list[dict[str, Any]]:
     """What stands under pictures of a gallery: what was said, and what is true where that differs."""
     found = _judged(ask)
     told = []
-    for row in _rows(ask):
+    for row in ask.rows("rows"):
         if row < len(found.kept.ids):
             said, true = phrase(found.kept.predictions[row]), phrase(found.kept.truths[row])
             told.append({"place": row, "id": found.kept.ids[row], "text": said, "true": true})
@@ -112,11 +111,7 @@ def items(ask: Ask) -> list[dict[str, Any]]:
 def sheet(ask: Ask) -> dict[int, str]:
     """The small pictures that answers are about, as data addresses; where an answer lies somewhere, drawn on it."""
     found = _judged(ask)
-    return {row: thumbs.address(_thumb(ask, found, row)) for row in _rows(ask) if row < len(found.kept.ids)}
-
-
-def _rows(ask: Ask) -> list[int]:
-    return [int(word) for word in ask.query.get("rows", "").split(",") if word.isdecimal()][:TOGETHER]
+    return {row: thumbs.address(_thumb(ask, found, row)) for row in ask.rows("rows") if row < len(found.kept.ids)}
 
 
 def _thumb(ask: Ask, found: Judged, row: int) -> bytes:
