@@ -319,6 +319,21 @@ def test_a_run_goes_on_bit_for_bit_though_the_painting_has_gone(folder, model):
     assert whole.scores["style"]["protocol"] == {"encoder": "random-1"}
 
 
+@pytest.mark.parametrize("name", ["johnson-half", "adain"])
+def test_losses_are_reckoned_in_float32_whatever_a_step_multiplies_in(name):
+    settings = {"width": 4, "blocks": 1} if name == "johnson-half" else {}
+    net = build(name, channels=3, size=32, outputs=1, painting=32, **settings).eval()
+    net.paintings.copy_(torch.randint(0, 256, net.paintings.shape, dtype=torch.uint8))
+    encoder, pictures, draws = seeing("random"), torch.rand(2, 3, 32, 32), torch.rand(2, 8)
+    with torch.autocast("cpu", torch.bfloat16):  # what is kept of the style is first looked at here
+        coarse = net.lesson(pictures, draws, encoder)
+    fine = net.lesson(pictures, draws, encoder)
+    for key, loss in coarse.items():
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, fine[key], rtol=0.05, atol=1e-3)
+    assert all(one.dtype == torch.float32 for one in net.texture(encoder).products)
+
+
 def test_predict_paints_like_another_picture(folder, capsys):
     run = str(train(folder, "run", "model=adain", steps=2).run)
     pictures = str(folder / "照片")

@@ -19,7 +19,7 @@ from omma.models.eyes import RANDOM, SIDE, Eyes, eyes, freed
 from omma.models.making import FAMILIES, build
 from omma.models.network import Network
 from omma.parts.colour import rgb, ycbcr
-from omma.parts.style import LEVELS, TINY, Texture, coarser
+from omma.parts.style import LEVELS, TINY, Texture, coarser, exact
 from omma.words import say
 
 MOST = 64  # styles of one network
@@ -128,7 +128,7 @@ class Styled(Restorer):
         """What an encoder sees in the styles; looked at once."""
         key = encoder.name, str(self.paintings.device), hash(self.paintings.cpu().numpy().tobytes())
         if self._texture is None or self._texture[0] != key:
-            with torch.inference_mode(False), torch.no_grad():  # gradients may pass by what is kept
+            with torch.inference_mode(False), torch.no_grad(), exact(self.paintings):  # gradients may pass by what is kept
                 self._texture = key, texture_of(encoder, self.paintings)
         return self._texture[1]
 

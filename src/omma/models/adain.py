@@ -10,7 +10,7 @@ from omma.errors import OmmaError
 from omma.models._restorer import cut, whole
 from omma.models._styled import Norm, Styled, bare, fill, shortened
 from omma.models.eyes import RANDOM, Eyes
-from omma.parts.style import coarser, from_content, from_moments, moments, variation
+from omma.parts.style import coarser, exact, from_content, from_moments, moments, variation
 from omma.words import say
 
 NAMES = {"adain": "paints in any style, given with the picture: a frozen encoder and a decoder that is learned"}
@@ -86,16 +86,17 @@ class Adain(Styled):
         """Each picture in a style of its own: one that is kept, or a part of it in other colours, so that others are met too."""
         with torch.no_grad():
             styles = examples(self.paintings, draws, self.step)
-            wanted = [moments(one) for one in self.features_of(styles)]
+            wanted = [moments(one.float()) for one in self.features_of(styles)]
             worn = self.dressed(self.features_of(whole(pictures, self.step))[-1], *wanted[-1])
         made = self.head(self.drop(self.decoder(worn))).float()
-        seen = self.features_of(made)
+        seen = [one.float() for one in self.features_of(made)]
         content, style, smooth = self.balance
-        return {
-            "content": content * from_content(seen[-1], worn).mean(),
-            "style": style * from_moments(seen, wanted).mean(),
-            "smooth": smooth * variation(made).mean(),
-        }
+        with exact(made):
+            return {
+                "content": content * from_content(seen[-1], worn.float()).mean(),
+                "style": style * from_moments(seen, wanted).mean(),
+                "smooth": smooth * variation(made).mean(),
+            }
 
 
 def examples(paintings: torch.Tensor, draws: torch.Tensor, step: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from omma.models._restorer import cut, sound, whole
 from omma.models._styled import Norm, Styled
 from omma.models.eyes import Eyes
-from omma.parts.style import coarser, from_content, from_style, told_content, variation
+from omma.parts.style import coarser, exact, from_content, from_style, told_content, variation
 
 NAMES = {
     "johnson": "paints in the styles it has learned, 1.7 M weights",
@@ -84,15 +84,16 @@ class Johnson(Styled):
         count = len(self.mix)
         mix = F.one_hot((draws[:, 0] * count).long().clamp_max(count - 1), count).to(pictures)
         made = self.paint(pictures, mix).float()
-        seen = coarser(encoder.maps(made))
+        seen = [one.float() for one in coarser(encoder.maps(made))]
         with torch.no_grad():
-            wanted = told_content(coarser(encoder.maps(pictures)))
+            wanted = told_content(coarser(encoder.maps(pictures))).float()
         content, style, smooth = self.balance
-        return {
-            "content": content * from_content(told_content(seen), wanted).mean(),
-            "style": style * from_style(seen, self.texture(encoder).mixed(mix)).mean(),
-            "smooth": smooth * variation(made).mean(),
-        }
+        with exact(made):
+            return {
+                "content": content * from_content(told_content(seen), wanted).mean(),
+                "style": style * from_style(seen, self.texture(encoder).mixed(mix)).mean(),
+                "smooth": smooth * variation(made).mean(),
+            }
 
 
 def build(

@@ -12,6 +12,11 @@ CONTENT = 2  # the one of them that tells what there is to see; the coarsest whe
 TINY = 1e-5  # keeps deviations of flat maps from zero
 
 
+def exact(like: torch.Tensor) -> torch.autocast:
+    """Float32 whatever precision a step has: sums of many products, and differences of such sums, are lost in bfloat16."""
+    return torch.autocast(like.device.type, enabled=False)
+
+
 def coarser(maps: Sequence[torch.Tensor], most: int = LEVELS) -> list[torch.Tensor]:
     """The last map of each resolution, (B, C, h, w) each, from fine to coarse: of VGG relu1_2, relu2_2, relu3_3, relu4_3."""
     found: list[torch.Tensor] = []
