@@ -65,7 +65,7 @@ def bundle_of(model: str, channels: int, degrade: str, **settings) -> Bundle:
     torch.manual_seed(0)
     task = Restore(["picture"], degrade=degrade)
     net = build(model, channels=channels, size=32, outputs=1, **settings).eval()
-    far = reach(net, channels)
+    far = reach(net.still() if net.remembers else net, channels)
     return Bundle(task, {"net": net}, Views(32, channels, "own", (0.0,), (1.0,), overlap=far or 64), {}, {"model": model})
 
 
@@ -184,19 +184,40 @@ def test_parts_cover_a_side_once_with_what_surrounds_them(length, reach_):
     ("ffdnet", "noise:25", {"width": 8, "depth": 3}),
     ("unet-restore", "jpeg:40", {"widths": (8, 12, 16)}),
 ])  # fmt: skip
+@pytest.mark.parametrize("channels", [1, 3])
 @torch.no_grad()
-def test_parts_make_the_whole(model, degrade, settings):
-    if model == "ffdnet":  # the level it hears is that of the picture it sees: of a part it is another
-        pytest.skip("estimates the noise of what it is given")
-    bundle = bundle_of(model, 3, degrade, **settings)
+def test_parts_make_the_whole(model, degrade, settings, channels, monkeypatch):
+    from omma.engine.painting import tiles
+
+    monkeypatch.setattr(tiles, "THUMBNAIL", 100)
+    bundle = bundle_of(model, channels, degrade, **settings)
     pipeline, picture = bundle.pipeline(), photograph(150, 203)
 
     def ask(part):
         return pipeline(torch.from_numpy(part))
 
-    tiled = painted(ask, bundle.task, bundle.views, picture, tile=64).pixels.astype(int)
+    tiled = painted(ask, bundle.task, bundle.views, picture, tile=64, net=bundle.net).pixels.astype(int)
     whole = painted(ask, bundle.task, bundle.views, picture, tile=4096).pixels.astype(int)
     assert tiled.shape == whole.shape and np.abs(tiled - whole).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@torch.no_grad()
+def test_parts_hear_the_noise_of_the_whole_picture(channels, monkeypatch):
+    from omma.engine.painting import tiles
+
+    monkeypatch.setattr(tiles, "THUMBNAIL", 100)
+    bundle = bundle_of("ffdnet", channels, "noise:25", width=8, depth=3)
+    bundle.net.body[0].weight[:, -1] *= 100  # a level that is heard
+    pipeline, picture = bundle.pipeline(), photograph(150, 203)
+    picture[:, 100:] = 90  # no noise there
+
+    def off(net) -> int:
+        ask = lambda part: pipeline(torch.from_numpy(part))  # noqa: E731
+        tiled, whole = (painted(ask, bundle.task, bundle.views, picture, tile=side, net=net).pixels for side in (64, 4096))
+        return int(np.abs(tiled.astype(int) - whole.astype(int)).max())
+
+    assert off(bundle.net) <= 1 and off(None) > 20
 
 
 @pytest.mark.parametrize("room", [True, False])

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from omma import catalog
 from omma.errors import OmmaError
 from omma.models._restorer import STEPS, Restorer, enlarged, whole
+from omma.models.ffdnet import Told
 from omma.models.making import build, settings_of
 from omma.models.network import blank
 from omma.parts import reach as reaching
@@ -258,17 +259,6 @@ def test_the_small_one_beats_bicubic_on_a_picture_it_has_learned():
 # ── how far they see ────────────────────────────────────────────────────────────────────────────────────
 
 
-class Told(nn.Module):
-    """FFDNet that is told its level."""
-
-    def __init__(self, net: nn.Module) -> None:
-        super().__init__()
-        self.net = net
-
-    def forward(self, pictures):
-        return self.net(pictures, torch.full((len(pictures),), 25.0))
-
-
 def convs(*sides: int, **settings) -> nn.Sequential:
     return nn.Sequential(*(layer for side in sides for layer in (nn.Conv2d(1, 1, side, padding="same", **settings), nn.ReLU())))
 
@@ -328,7 +318,7 @@ def test_a_large_network_is_asked_in_seconds(name, far):
 
 
 def test_it_is_global_only_where_the_level_is_not_told():
-    assert reach(Told(small("ffdnet"))) == 9  # four convolutions on cells of two, from a cell's far corner
+    assert reach(small("ffdnet").still()) == 9  # four convolutions on cells of two, from a cell's far corner
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -10,11 +14,25 @@ from omma.models._restorer import Restorer, cut, numbered, possible, sound, whol
 from omma.models.dncnn import checked, row
 from omma.parts.noise_level import noise_level
 
+BAND = 512  # rows whose noise is estimated at once: memory does not grow with the picture
+_KEPT = threading.local()  # `levels` of a whole picture while its parts are answered
+
+
+class Told(nn.Module):
+    """A network that hears one level of noise, whatever it is given: what it says depends on what is near alone."""
+
+    def __init__(self, net: nn.Module, level: float = 25.0) -> None:
+        super().__init__()
+        self.net, self.level = net, level
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        return self.net(pictures, pictures.new_full((len(pictures),), self.level))
+
 
 class Ffdnet(Restorer):
     """Four neighbouring pixels become channels, the noise level one more; 3×3 convolutions with ReLU; channels become pixels again.
 
-    Where the level is not told, it is estimated from the picture itself, all of it: tiles of a picture should be told one level.
+    Where the level is not told, it is estimated from the picture itself, all of it; parts of a picture hear one level, see `steady`.
 
     Args:
         depth: convolutions; the paper has 15 for grey, 12 for colour.
@@ -24,6 +42,7 @@ class Ffdnet(Restorer):
     """
 
     hears_noise = True
+    remembers, reduced = True, False  # reducing averages noise away
 
     def __init__(self, depth: int, width: int, norm: str, channels: int, scale: int) -> None:
         super().__init__(channels, scale)
@@ -33,7 +52,7 @@ class Ffdnet(Restorer):
 
     def maps(self, pictures: torch.Tensor, level: torch.Tensor | None = None) -> torch.Tensor:
         """(B, C, h, w) → (B, D, ⌈h / 2⌉, ⌈w / 2⌉); `level` as in `forward`."""
-        told = noise_level(pictures) if level is None else level / 255
+        told = self._estimated(pictures) if level is None else level / 255
         small = F.pixel_unshuffle(whole(pictures, 2), 2)
         plane = told.to(small.dtype).view(-1, 1, 1, 1).expand(-1, -1, small.shape[2], small.shape[3])
         return self.body(torch.cat([small, plane], 1))
@@ -46,6 +65,29 @@ class Ffdnet(Restorer):
             level: (B,) deviation of the noise on the scale of 0–255; None: estimated.
         """
         return self.finish(self.head(self.drop(self.maps(pictures, level))), pictures)
+
+    def still(self) -> nn.Module:
+        """The network told a level: as far as it looks, parts of a picture must overlap."""
+        return Told(self)
+
+    @contextmanager
+    def steady(self, picture: torch.Tensor) -> Iterator[None]:
+        """Within, and in this thread, parts of a picture hear the level of the whole.
+
+        Args:
+            picture: (1, C, H, W), 0–1; of a network of one channel every channel has a level of its own, as it has an answer.
+        """
+        bands = picture.flatten(0, 1)[:, None] if self.channels == 1 else picture
+        found = [(noise_level(band), band.shape[2]) for band in bands.split(BAND, 2)]
+        _KEPT.levels = sum(level * rows for level, rows in found) / picture.shape[2]
+        try:
+            yield
+        finally:
+            _KEPT.levels = None
+
+    def _estimated(self, pictures: torch.Tensor) -> torch.Tensor:
+        kept: torch.Tensor | None = getattr(_KEPT, "levels", None)
+        return noise_level(pictures) if kept is None else kept.repeat(len(pictures) // len(kept))
 
     def finish(self, said: torch.Tensor, pictures: torch.Tensor) -> torch.Tensor:
         return cut(F.pixel_shuffle(said, 2), pictures)

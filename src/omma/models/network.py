@@ -38,8 +38,9 @@ class Network(nn.Module):
     # whether `forward` also takes the level of the noise, where that is known;
     hears_noise: ClassVar[bool] = False
     # whether what it says anywhere depends on all of the picture in a way that it can remember, see `still` and `steady` of
-    # `_styled.Styled`; whether even large pictures are answered in one piece;
+    # `_styled.Styled`, and whether a reduced copy tells it; whether even large pictures are answered in one piece;
     remembers: ClassVar[bool] = False
+    reduced: ClassVar[bool] = True
     at_once: ClassVar[bool] = False
     # whether an answer is found by optimising the picture: then nothing learns, and no graph can answer.
     optimises: ClassVar[bool] = False

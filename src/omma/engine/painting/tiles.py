@@ -59,7 +59,7 @@ def large(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
 
 
 def remembers(net: Any, picture: np.ndarray) -> bool:
-    """Whether a network is shown a picture (H, W, C) reduced before its parts: one that looks at all of it, and it is large."""
+    """Whether a network is shown a picture (H, W, C) before its parts: one that looks at all of it, and it is large."""
     return net is not None and net.remembers and not net.at_once and max(picture.shape[:2]) > THUMBNAIL
 
 
@@ -67,10 +67,11 @@ def remembering(net: Any, picture: np.ndarray) -> AbstractContextManager[None]:
     """Within, a network that looks at all of a picture says of each part what it says of the whole (Chen et al. 2022)."""
     planes = torch.from_numpy(np.ascontiguousarray(picture, np.float32)).permute(2, 0, 1)[None] / 255
     share = min(1.0, THUMBNAIL / max(picture.shape[:2]))
-    sides = [max(1, round(length * share)) for length in picture.shape[:2]]
-    small = torch.nn.functional.interpolate(planes, sides, mode="bilinear", antialias=True, align_corners=False)
-    device = next(net.buffers()).device
-    return net.steady(small.expand(-1, max(small.shape[1], net.channels), -1, -1).to(device))
+    if net.reduced and share < 1:
+        sides = [max(1, round(length * share)) for length in picture.shape[:2]]
+        planes = torch.nn.functional.interpolate(planes, sides, mode="bilinear", antialias=True, align_corners=False)
+    device = next(net.parameters()).device
+    return net.steady(planes.expand(-1, max(planes.shape[1], net.channels), -1, -1).to(device))
 
 
 def painted(ask: Ask, task: Task, views: Views, picture: np.ndarray, tile: int = TILE, net: Any = None) -> Picture:
