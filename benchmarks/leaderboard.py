@@ -4,8 +4,8 @@
 
 Every network is trained as `omma train` plans it for that network; nothing is chosen for one of them. Time runs from the command's start to
 the bundle, so a network that takes long for a step takes few. What is finished lies in --out and is not done again: the command goes on
-where it was stopped. `leaderboard.md` (a table) and `leaderboard.svg` (accuracy over multiply-adds) are written there; the gallery page
-shows the scores that lie in docs/leaderboard.json (--publish).
+where it was stopped. `leaderboard.md` (a table) and `leaderboard.svg` (accuracy over multiply-adds) are written there; `--publish` puts
+them where the pages of the leaderboard and of the gallery are written from.
 """
 
 from __future__ import annotations
@@ -139,8 +139,10 @@ def main() -> None:
         (args.out / "leaderboard.md").write_text(table(rows, facts), "utf-8")
         (args.out / "leaderboard.svg").write_text(picture(rows), "utf-8")
     if args.publish:
-        told = {"facts": facts, "scores": {row["name"]: {key: row[key] for key in ("accuracy", "low", "high")} for row in rows}}
+        kept = ("accuracy", "low", "high", "parameters", "macs", "steps")
+        told = {"facts": facts, "scores": {row["name"]: {key: row[key] for key in kept} for row in rows}}
         PUBLISHED.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
+        (PUBLISHED.parent / "pictures" / "leaderboard.svg").write_text(picture(rows), "utf-8")
     report("leaderboard", rows, seconds=args.seconds, seeds=args.seeds)
 
 

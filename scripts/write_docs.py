@@ -61,7 +61,7 @@ GALLERY: dict[str, dict[str, Any]] = {
         "channels (both logarithmic), the numbers below are channels and side; the first box is the picture. "
         "`omma models` lists every network, "
         "`omma train DATA --model NAME` learns with it.",
-        "scores": "Scores on CIFAR-10: {facts}, from nothing, by `benchmarks/leaderboard.py`; with their 95 % interval.",
+        "scores": "[Scores on CIFAR-10](leaderboard.md): {facts}, from nothing; with their 95 % interval.",
         "parameters": "parameters",
         "macs": "million multiply-adds",
         "paper": "the paper says",
@@ -84,7 +84,7 @@ GALLERY: dict[str, dict[str, Any]] = {
         "图中每个方块是一个阶段的输出：高度表示像素，宽度表示通道（均取对数），下面的数字是通道数与边长；第一个方块是图片。"
         "`omma models` 列出所有网络，"
         "`omma train DATA --model NAME` 用它学习。",
-        "scores": "CIFAR-10 成绩：{facts}，从零训练，由 `benchmarks/leaderboard.py` 得到；附 95 % 区间。",
+        "scores": "[CIFAR-10 成绩](leaderboard.md)：{facts}，从零训练；附 95 % 区间。",
         "parameters": "个参数",
         "macs": "百万次乘加",
         "paper": "论文给出",
@@ -192,11 +192,9 @@ def gallery(tongue: str) -> str:
     from omma.words import say
 
     counts = json.loads(COUNTS.read_text("utf-8"))
-    scores = json.loads(SCORES.read_text("utf-8")) if SCORES.exists() else {"facts": "", "scores": {}}
+    scores = json.loads(SCORES.read_text("utf-8"))
     words = GALLERY[tongue]
-    text = [words["title"], "", words["note"], ""]
-    if scores["facts"]:
-        text += [words["scores"].format(facts=scores["facts"]), ""]
+    text = [words["title"], "", words["note"], "", words["scores"].format(facts=scores["facts"]), ""]
     for task, heading in words["tasks"].items():
         text += [f"## {heading}", ""]
         for one in families():
@@ -219,10 +217,28 @@ def _entry(one: Any, counted: dict[str, Any], scores: dict[str, Any], words: dic
     lines += [f"- {one.year} · [{one.paper}]({one.source})", f"- `{one.example}`, {size}×{size}×{channels}: {cost}{said}"]
     if why:
         lines.append(f"- {why[0].upper()}{why[1:]}.")
-    if row := scores.get(one.example):
-        lines.append(f"- CIFAR-10: {100 * row['accuracy']:.2f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]")
+    lines += [f"- CIFAR-10, `{name}`: {scored(row)}" for name, row in scores.items() if name in one.names]
     names = ", ".join(f"`{name}`" for name in one.names)
     return [*lines, f"- {words['names']} {names}"]
+
+
+def scored(row: dict[str, Any]) -> str:
+    """An accuracy and its interval."""
+    return f"{100 * row['accuracy']:.2f} % [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+
+
+def leaderboard(tongue: str) -> str:
+    """What `benchmarks/leaderboard.py --publish` left, the best first."""
+    found = json.loads(SCORES.read_text("utf-8"))
+    head = {
+        "en": "network | accuracy | parameters | million multiply-adds | steps",
+        "zh": "网络 | 准确率 | 参数 | 百万次乘加 | 步数",
+    }[tongue]
+    rows = [found["facts"], "", f"| {head} |", "|---|--:|--:|--:|--:|"]
+    for name, row in sorted(found["scores"].items(), key=lambda pair: -pair[1]["accuracy"]):
+        macs = f"{row['macs'] / 1e6:,.1f}" if row["macs"] else "–"
+        rows.append(f"| `{name}` | {scored(row)} | {row['parameters']:,} | {macs} | {row['steps']:,} |")
+    return "\n".join(rows)
 
 
 def drawing(shapes: list[list[int]]) -> str:
@@ -260,6 +276,8 @@ def pages() -> dict[Path, Callable[[], str]]:
             page = HOME / "docs" / tongue / "explanation" / f"{path.stem}.md"
             made[page] = lambda p=page, f=path: with_cells(p, f)
         made[room / "gallery.md"] = lambda t=tongue: in_tongue(t, gallery)
+        board = room / "leaderboard.md"
+        made[board] = lambda p=board, t=tongue: between(p.read_text("utf-8"), "leaderboard", leaderboard(t))
     for key, row in json.loads(COUNTS.read_text("utf-8")).items():
         if len(row["shapes"]) > 2:
             made[NETWORKS / f"{key}.svg"] = lambda s=row["shapes"]: drawing(s)

@@ -100,6 +100,17 @@ def test_every_class_is_learned_and_no_part_is_empty():
     assert split(table(["a"]), near=ALONE).counts() == {"train": 1}
 
 
+def test_shares_must_leave_something_to_learn_from():
+    for val, test in ((0.9, 0.1), (0.5, 0.5), (0.6, 0.9)):
+        with pytest.raises(DataError, match=f"val={val}, test={test}: nothing is left"):
+            split(table([0, 1] * 10), val=val, test=test)
+    given = ["test" if i % 5 == 0 else "train" for i in range(100)]
+    done = split(
+        table([i % 2 for i in range(100)], splits=given), val=0.9, test=0.1, near=Duplicates([])
+    )  # a part that is there needs no share
+    assert done.counts() == {"train": 8, "val": 72, "test": 20}
+
+
 def test_given_parts_are_kept_and_what_is_missing_comes_out_of_training():
     given = ["test" if i % 5 == 0 else "train" for i in range(500)]
     done = split(table([i % 2 for i in range(500)], splits=given), near=Duplicates([[1, 2, 3]]))

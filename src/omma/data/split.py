@@ -39,7 +39,7 @@ def split(
         dataset: samples with `split` set or open (None).
         seed: what the draw derives from.
         watch: told about the search for near-duplicates.
-        val, test: shares, 0–1, together below 1.
+        val, test: shares, 0–1; those of missing parts together below 1.
         near: near-duplicates already known; found here when None.
 
     Raises:
@@ -47,7 +47,6 @@ def split(
     """
     if not dataset.samples:
         raise DataError(say("split.nothing"), dataset.root)
-    assert val >= 0 and test >= 0 and val + test < 1, "shares of val and test must leave something to train on"
     if open_odd := {i for i, sample in enumerate(dataset.samples) if sample.split is None and is_odd(sample.truth)}:
         return _around(dataset, open_odd, seed, watch, val, test, near)
     given = dataset.counts()
@@ -55,10 +54,13 @@ def split(
         return replace(dataset, how_split=say("split.given", **_sizes(dataset)))
     if sum(given.values()) == len(dataset) and "train" not in given:
         raise DataError(say("split.no_train", parts=", ".join(given)), dataset.root, say("split.no_train_fix"))
-    pieces, near = groups(dataset, watch, near)
-    held = _follow(dataset, pieces)
     # What is missing comes out of training; a part that was given keeps its size, nothing is added to it by chance.
     wanted = {part: share for part, share in (("val", val), ("test", test)) if part not in given and share}
+    if sum(wanted.values()) > 1 - 1e-9:
+        shares = ", ".join(f"{part}={share:g}" for part, share in wanted.items())
+        raise DataError(say("split.all_held", shares=shares), dataset.root, say("split.all_held_fix"))
+    pieces, near = groups(dataset, watch, near)
+    held = _follow(dataset, pieces)
     movable = [group for group in pieces if {held[i] for i in group} <= ({None, "train"} if wanted else {None})]
     parts = _assign(dataset, movable, seed, [("train", 1 - sum(wanted.values())), *wanted.items()])
     for group, part in zip(movable, parts, strict=True):
