@@ -88,12 +88,26 @@ def table(rows: list[dict[str, Any]], facts: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def apart(wanted: list[tuple[float, float, str]], line: float = 13, letter: float = 6.3) -> list[float]:
+    """Heights for words that should begin at (x, y), so that none lies over another: the nearest free one each, from the left on."""
+    placed: list[tuple[float, float, float]] = []
+    heights = dict[int, float]()
+    for place in sorted(range(len(wanted)), key=lambda i: wanted[i][0]):
+        x, y, word = wanted[place]
+        end = x + letter * len(word)
+        tries = (y + sign * step for step in range(0, 400, 2) for sign in (1, -1))
+        free = next(t for t in tries if all(x > right or end < left or abs(t - at) >= line for left, right, at in placed))
+        placed.append((x, end, free))
+        heights[place] = free
+    return [heights[place] for place in range(len(wanted))]
+
+
 def picture(rows: list[dict[str, Any]]) -> str:
     """Accuracy over multiply-adds (logarithmic) as SVG; every point has its name."""
     import math
 
     drawn = [row for row in rows if row["macs"]]
-    wide, high, left, top = 900, 520, 60, 20
+    wide, high, left, top = 960, 640, 60, 20
     xs = [math.log10(row["macs"]) for row in drawn]
     low, up = math.floor(min(xs)), max(math.ceil(max(xs)), math.floor(min(xs)) + 1)
     least = min(0.9, min(row["low"] for row in drawn))
@@ -109,12 +123,20 @@ def picture(rows: list[dict[str, Any]]) -> str:
         parts.append(f'<line x1="{x:.0f}" x2="{x:.0f}" y1="{top}" y2="{high - 50}" stroke="#ddd"/>')
         label = f"{10**power / 1e6:g} M"
         parts.append(f'<text x="{x:.0f}" y="{high - 32}" text-anchor="middle" fill="#444">{label}</text>')
+    for tenth in range(math.ceil(10 * least), 11):
+        y = top + (1 - (tenth / 10 - least) / (1 - least)) * (high - top - 50)
+        parts.append(f'<line x1="{left}" x2="{wide - 150}" y1="{y:.1f}" y2="{y:.1f}" stroke="#eee"/>')
+        parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end" fill="#444">{10 * tenth} %</text>')
     parts.append(f'<text x="{wide / 2:.0f}" y="{high - 10}" text-anchor="middle" fill="#222">multiply-adds a picture</text>')
-    for row in drawn:
+    words = [f"{row['name'].rpartition('/')[2]} {100 * row['accuracy']:.1f}" for row in drawn]
+    corners = [at(row, row["accuracy"]) for row in drawn]
+    heights = apart([(x + 12, y, word) for (x, y), word in zip(corners, words, strict=True)])
+    for row, word, height in zip(drawn, words, heights, strict=True):
         (x, y), (_, bottom), (_, head) = at(row, row["accuracy"]), at(row, row["low"]), at(row, row["high"])
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{head:.1f}" y2="{bottom:.1f}" stroke="#2a6fb0"/>')
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2a6fb0"><title>{row["name"]}: {row["accuracy"]:.4f}</title></circle>')
-        parts.append(f'<text x="{x + 7:.1f}" y="{y + 4:.1f}" fill="#222">{row["name"]} {100 * row["accuracy"]:.1f}</text>')
+        parts.append(f'<line x1="{x + 4:.1f}" y1="{y:.1f}" x2="{x + 11:.1f}" y2="{height:.1f}" stroke="#999"/>')
+        parts.append(f'<text x="{x + 12:.1f}" y="{height + 4:.1f}" fill="#222">{word}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
