@@ -60,7 +60,7 @@ def measured(name: str, seed: int, words: list[str], args: argparse.Namespace) -
     began = time.monotonic()
     told = train(args.data, *words, model=name, task="classify", seed=seed, budget=f"{args.seconds:g}s", out=f"{place}.try{tries}")
     score = told.scores["accuracy"]
-    row = {"name": name, "seed": seed, **cost(name, words), "steps": told.steps, "seconds": time.monotonic() - began}
+    row = {"name": name, "seed": seed, "steps": told.steps, "seconds": time.monotonic() - began}
     row |= {key: score[key] for key in ("value", "low", "high", "n")}
     done.write_text(json.dumps(row), "utf-8")
     return row
@@ -70,8 +70,7 @@ def together(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     """The seeds of one network: the mean, and the interval of the first or the range of several."""
     values = [row["value"] for row in rows]
     low, high = (min(values), max(values)) if len(rows) > 1 else (rows[0]["low"], rows[0]["high"])
-    keys = ("parameters", "macs", "steps")
-    return {"name": name, "accuracy": statistics.mean(values), "low": low, "high": high, "seeds": len(rows)} | {k: rows[0][k] for k in keys}
+    return {"name": name, "accuracy": statistics.mean(values), "low": low, "high": high, "seeds": len(rows), "steps": rows[0]["steps"]}
 
 
 def table(rows: list[dict[str, Any]], facts: str) -> str:
@@ -154,7 +153,7 @@ def main() -> None:
     rows = []
     for name in args.only:
         found = [measured(name, seed, [*FAMILIES[name], *args.set], args) for seed in range(args.seeds)]
-        rows.append(together(name, found))
+        rows.append(together(name, found) | cost(name, FAMILIES[name]))
         print(rows[-1], flush=True)
         here = machine()
         facts = f"{args.seconds:g} seconds each, {args.seeds} seed(s), {here['cores']} cores of {here['cpu']}"
