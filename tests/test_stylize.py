@@ -334,6 +334,15 @@ def test_losses_are_reckoned_in_float32_whatever_a_step_multiplies_in(name):
     assert all(one.dtype == torch.float32 for one in net.texture(encoder).products)
 
 
+def test_the_step_with_the_least_loss_is_kept(folder, tmp_path):
+    run = train(folder, "run", "evals=3", steps=6)
+    rows = [json.loads(line) for line in (folder / "run" / "events.jsonl").read_text("utf-8").splitlines()]
+    looks = [row for row in rows if row["event"] == "eval"]
+    assert len(looks) == 3 and all(row["score"] == -row["val_loss"] for row in looks)
+    kept = next(row for row in rows if row["event"] == "end")["best_step"]
+    assert kept == min(looks, key=lambda row: row["val_loss"])["step"] and run.steps == 6
+
+
 def test_predict_paints_like_another_picture(folder, capsys):
     run = str(train(folder, "run", "model=adain", steps=2).run)
     pictures = str(folder / "照片")

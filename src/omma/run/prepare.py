@@ -359,10 +359,11 @@ def _restoring(task: Task, batches: Crops, split: str, most: int | None) -> Vali
             answers = [
                 painted(lambda part: pipeline(torch.from_numpy(part).to(batches.device)), task, batches.views, bad) for bad, _ in pairs
             ]
-            losses = [whole_loss(task, nets, batch) for batch in batches.plain(places)]
+            loss = float(np.mean([whole_loss(task, nets, batch) for batch in batches.plain(places)]))
         value = metric.summary(metric.records(answers, truths), np.ones(len(truths), np.float32))
         shown[:] = [strip(bad, answer.pixels, good) for (bad, good), answer in zip(pairs[:STRIPS], answers, strict=False)]
-        return (value if metric.better == "higher" else -value), {f"{split}_loss": float(np.mean(losses)), f"{split}_{first}": value}
+        score = value if metric.better == "higher" else -value
+        return -loss if task.by_loss else score, {f"{split}_loss": loss, f"{split}_{first}": value}
 
     shown: list[np.ndarray] = []
     validate.shown = shown  # type: ignore[attr-defined]

@@ -34,6 +34,7 @@ class Stylize(Task):
     models = ("johnson", "johnson-half", "adain", "gatys")
     explains = "attribution"
     furnishes = True
+    by_loss = True  # the nearest to the style is a picture that shows nothing else
     _model: Any = None  # whose styles results are measured by
     SETTINGS: ClassVar[dict[str, tuple[Any, str]]] = {
         "style": ("", "the pictures to paint like: files or folders, joined by commas; several are mixed"),
@@ -64,7 +65,7 @@ class Stylize(Task):
             recipe.model_settings.setdefault("looks", looks_of(str(self.settings["encoder"])))
         recipe.put("plan", optimizer=recipe.optimizer or "adam")
         values: dict[str, Any] = {
-            "batch": 8, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 1.0, "ema": 0.0,
+            "batch": 2, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.05, "evals": 5, "early_stop": 0, "clip": 1.0, "ema": 0.0,
             "weight_decay": 0.0, "rate": 2e-3, "balance": "none", "dropout": 0.0, "flip": True, "quarter": False, "tta": "none",
         }  # fmt: skip
         if "steps" in known:  # every picture is optimised by itself: there is nothing to learn first, whatever time there is
