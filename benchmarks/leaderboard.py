@@ -38,13 +38,13 @@ def cost(name: str, words: list[str]) -> dict[str, Any]:
     """Parameters and multiply-adds at the size it is trained at."""
     import torch
 
+    from omma.models.cost import cost as counted
     from omma.models.making import build
-    from omma.verbs.show import _cost
 
     size = next((int(word.removeprefix("size=")) for word in words if word.startswith("size=")), SIZE)
     with torch.device("meta"):
         net = build(name, channels=3, size=size, outputs=10)
-    found = _cost(net, 3, size)
+    found = counted(net, 3, size)
     return {"parameters": found["parameters"], "macs": found["macs"]}
 
 

@@ -108,11 +108,11 @@ def test_shuffling_deals_channels_out():
 @pytest.mark.parametrize(("groups", "millions"), [(1, 143), (2, 140), (3, 137), (4, 133), (8, 137)])
 def test_shufflenet_v1_multiplies_as_often_as_published(groups, millions):
     """Table 1 of the paper, 1×; its figures leave out the classifier behind the mean."""
-    from omma.verbs.show import _cost
+    from omma.models.cost import cost
 
     with torch.device("meta"):
         net = build("shufflenet-v1", channels=3, size=224, outputs=1000, groups=groups)
-    body = _cost(net, 3, 224)["macs"] - net.head.weight.numel()
+    body = cost(net, 3, 224)["macs"] - net.head.weight.numel()
     assert abs(body / 1e6 - millions) < 1.0
 
 

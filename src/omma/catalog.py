@@ -25,7 +25,7 @@ _HOME = Path(__file__).parent
 CONTRACTS = {
     "tasks": {"task", "plan"},
     "answers": {"answer", "draw", "operating"},
-    "models": {"network", "backbone", "making", "eyes", "gallery"},
+    "models": {"network", "backbone", "making", "eyes", "gallery", "cost"},
     "metrics": {"metric", "bootstrap", "sets", "counts", "ranks", "residuals"},
     "formats": {"format"},
     "losses": {"loss"},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import nn
 
 Plan = dict[str, list[int]]
@@ -108,20 +107,3 @@ def _resize(module: nn.Module, **shapes: tuple[int, ...]) -> None:
             new = nn.Parameter(new, requires_grad=old.requires_grad)
             new.__dict__.update(old.__dict__)  # how an optimizer should treat it stays true
         setattr(module, name, new)
-
-
-def macs(net: nn.Module, pictures: torch.Tensor) -> int:
-    """Multiply–accumulates of convolutions and linear layers for one forward pass of `pictures`."""
-    total = 0
-
-    def count(module: nn.Module, _: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            total += output.numel() * module.weight[0].numel()
-
-    hooks = [module.register_forward_hook(count) for module in net.modules()]
-    with torch.no_grad():
-        net(pictures)
-    for hook in hooks:
-        hook.remove()
-    return total

@@ -57,9 +57,11 @@ def show(what: str) -> Card:
 
 def _card(bundle: Bundle) -> Card:
     """Everything a person asks of a trained model before using it."""
+    from omma.models.cost import cost as counted
+
     size = sum(file.stat().st_size for file in bundle.path.glob("*") if file.is_file()) if bundle.path else 0
     card = bundle.json()
-    cost = _cost(bundle.net, bundle.views.channels, bundle.views.size)
+    cost = counted(bundle.net, bundle.views.channels, bundle.views.size)
     facts = {**card, **cost, "bytes": size, "path": str(bundle.path)}
     scores, data = card.get("scores", {}), card.get("data", {})
     names = ", ".join(card["names"][:20]) + (f" … ({len(card['names'])})" if len(card["names"]) > 20 else "")
@@ -133,6 +135,7 @@ def _network(name: str) -> Card:
         raise catalog.unknown(say("show.thing"), name, [*catalog.names("models"), *LISTS])
     import torch
 
+    from omma.models.cost import cost as counted
     from omma.models.gallery import family
     from omma.models.making import build, settings_of
 
@@ -140,7 +143,7 @@ def _network(name: str) -> Card:
     settings = settings_of(name) | (listed.settings if listed else {})
     with torch.device("meta"):  # shapes only: no memory, no weights
         net = build(name, channels=channels, size=size, outputs=outputs, **(listed.settings if listed else {}))
-    cost = _cost(net, channels, size)
+    cost = counted(net, channels, size)
     caption = catalog.caption("models", name) if name in catalog.names("models") else ""
     rows = [(say("show.model"), f"{name} {caption}".strip())]
     facts: dict[str, Any] = {"name": name, "paper": None, "year": None, "source": None}
@@ -185,52 +188,6 @@ def _published(name: str) -> tuple[int, int, int]:
     if any(name in task.models for task in tasks if issubclass(task.answer, Placed)):
         return 3, PLACED_SIZES["balanced"], 10
     return (3, 224, 1000) if "/" in name else (3, 32, 10)
-
-
-def _cost(net: Any, channels: int, size: int) -> dict[str, Any]:
-    """Parameters, layers with weights, multiply-adds for one picture, counted at convolutions and products as they run, and memory.
-
-    Memory: bytes of the weights, and of what all layers give for one picture, which learning has to hold, in float32.
-    """
-    import copy
-
-    import torch
-    from torch import nn
-
-    layers = [m for m in net.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
-    facts: dict[str, Any] = {"parameters": sum(p.numel() for p in net.parameters()), "layers": len(layers)}
-    macs = values = 0
-
-    def count(module: nn.Module, given: Any, output: torch.Tensor) -> None:
-        nonlocal macs
-        weight = module.weight
-        if isinstance(module, nn.modules.conv._ConvTransposeNd):  # every place that goes in is multiplied with every weight
-            output = given[0]
-        places = (
-            output.numel() // output.shape[1]
-            if output.dim() > 2 and not isinstance(module, nn.Linear)
-            else output.numel() // output.shape[-1]
-        )
-        macs += int(weight.numel()) * int(places)  # type: ignore[operator]
-
-    def keep(module: nn.Module, given: Any, output: Any) -> None:
-        nonlocal values
-        values += output.numel() if isinstance(output, torch.Tensor) else 0
-
-    shapes = copy.deepcopy(net).to("meta").eval()
-    hooks = [m.register_forward_hook(count) for m in shapes.modules() if isinstance(m, nn.modules.conv._ConvNd | nn.Linear)]
-    hooks += [m.register_forward_hook(keep) for m in shapes.modules() if not list(m.children())]
-    try:
-        with torch.no_grad():
-            given = (1, channels, size, size) if net.gives != "drawn" else (1, net.latent + net.classes)
-            shapes(torch.empty(*given, device="meta"))
-        facts["macs"] = macs
-        facts["memory"] = {"weights": 4 * facts["parameters"], "maps": 4 * values}
-    except (NotImplementedError, RuntimeError):  # a network that cannot run on shapes alone
-        facts["macs"] = facts["memory"] = None
-    for hook in hooks:
-        hook.remove()
-    return facts
 
 
 def _cost_words(cost: dict[str, Any], size: int) -> str:
