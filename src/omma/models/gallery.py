@@ -29,6 +29,7 @@ class Family:
         names: of ours, or patterns of a library's.
         paper, year, source: authors and title, and where it is read.
         input: (channels, height, width) it was published for.
+        sizes: height and width of those that were published for another, by name.
         outputs: of the published head.
         tasks: what it can be trained for.
         settings: that make ours the published one.
@@ -45,6 +46,7 @@ class Family:
     outputs: int
     tasks: tuple[str, ...] = ROWS
     settings: dict[str, Any] = field(default_factory=dict)
+    sizes: dict[str, int] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     macs: dict[str, str] = field(default_factory=dict)
     example: str = ""

@@ -150,7 +150,8 @@ def _network(name: str) -> Card:
     if listed is not None:
         facts |= {"paper": listed.paper, "year": listed.year, "source": listed.source}
         rows.append((say("show.paper"), f"{listed.paper} · {listed.year} · {listed.source}"))
-    rows += [(say("show.size"), _cost_words(cost, 0)), (say("show.at"), f"{size} × {size} × {channels} → {outputs}")]
+    at = f"{size} × {size} × {channels}" + (f" → {outputs}" if outputs else "")  # of what draws without being asked for a class: none
+    rows += [(say("show.size"), _cost_words(cost, 0)), (say("show.at"), at)]
     if listed is not None and (told := {k: v for k, v in (("parameters", listed.parameters), ("macs", listed.macs)) if name in v}):
         facts["published"] = {key: figures[name] for key, figures in told.items()}
         rows.append((say("show.published"), _braces(facts["published"]).strip()))
@@ -183,7 +184,7 @@ def _published(name: str) -> tuple[int, int, int]:
         if card is not None and card.input_size:
             return card.input_size[0], card.input_size[-1], card.num_classes or 1000
     if listed is not None:
-        return listed.input[0], listed.input[-1], listed.outputs
+        return listed.input[0], listed.sizes.get(name, listed.input[-1]), listed.outputs
     tasks = [catalog.find("tasks", task) for task in catalog.names("tasks")]
     if any(name in task.models for task in tasks if issubclass(task.answer, Placed)):
         return 3, PLACED_SIZES["balanced"], 10
