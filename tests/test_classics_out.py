@@ -90,7 +90,7 @@ BORROWED = [
     ("torchvision/mnasnet0_5", 32), ("torchvision/efficientnet_b0", 32), ("torchvision/efficientnet_v2_s", 32),
     ("torchvision/regnet_y_400mf", 32), ("torchvision/convnext_tiny", 32), ("torchvision/vit_b_32", 32), ("torchvision/swin_t", 32),
     ("torchvision/maxvit_t", 224), ("timm/seresnet18", 32), ("timm/vit_tiny_patch16_224", 32), ("timm/poolformer_s12", 32),
-    ("timm/deit_tiny_patch16_224", 32),
+    ("timm/deit_tiny_patch16_224", 32), ("torchvision/r3d_18", 32),
 ]  # fmt: skip
 HEAVY = {"c3d": ["batch=2"], "densenet-bc-190": ["batch=2"], "densenet-bc-250": ["batch=2"], "densenet-bc-100": ["batch=4"]}
 
