@@ -382,6 +382,34 @@ def test_states_through_the_steps(kind, first):
     assert step.maps.shape == (5, 1, 6)
 
 
+@pytest.mark.parametrize("layer", [nn.LSTM(8, 5, 2, bidirectional=True), nn.GRU(8, 5, 3, batch_first=True, bidirectional=True, bias=False)])
+def test_states_of_both_directions(layer):
+    """Of every layer: the last row of each is what torch's own layer ends with, those of the last layer what it gives."""
+    first = layer.batch_first
+    net = Calls(lambda net, x: net.layer(x[:, 0] if first else x[:, 0].transpose(0, 1))[0], layer)
+    seen, picture = watch(net, 1, 6, 8)
+    held = states(seen, seen.steps[0])
+    with torch.no_grad():
+        plain, last = layer(picture[:, 0] if first else picture[:, 0].transpose(0, 1))
+    ends, rows = last if isinstance(last, tuple) else (last,), plain[0] if first else plain[:, 0]
+    assert held.directions == 2 and held.hidden.shape == (2 * layer.num_layers, 6, 5)
+    for row in range(2 * layer.num_layers):
+        for found, end in zip((held.hidden, held.cell), ends, strict=False):
+            assert torch.allclose(found[row, 0 if row % 2 else -1], end[row, 0], atol=1e-6)
+    assert torch.allclose(torch.cat([held.hidden[-2], held.hidden[-1]], 1), rows, atol=1e-6)
+
+
+class Calls(nn.Module):
+    """A function of one layer as a network."""
+
+    def __init__(self, function, layer) -> None:
+        super().__init__()
+        self.function, self.layer = function, layer
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
 # ── eyes nobody trained ─────────────────────────────────────────────────────────────────────────────────
 
 

@@ -219,35 +219,85 @@ def state(cell, gates, before, last):
 CELLS = [
     (nn.LSTM(5, 6, batch_first=True), "lstm"), (nn.LSTM(5, 6, num_layers=2, bias=False), "lstm"), (nn.GRU(5, 6, batch_first=True), "gru"),
     (nn.GRU(5, 6, num_layers=2), "gru"), (nn.RNN(5, 6, batch_first=True), "tanh"), (nn.RNN(5, 6, nonlinearity="relu"), "relu"),
-    (nn.GRU(5, 6, batch_first=True, bidirectional=True), "gru"),
+    (nn.GRU(5, 6, batch_first=True, bidirectional=True), "gru"), (nn.LSTM(5, 6, bidirectional=True), "lstm"),
+    (nn.LSTM(5, 6, num_layers=2, batch_first=True, bidirectional=True), "lstm"), (nn.GRU(5, 6, num_layers=3, bidirectional=True), "gru"),
+    (nn.RNN(5, 6, num_layers=2, bias=False, bidirectional=True), "tanh"),
 ]  # fmt: skip
+
+
+def reads(begun=None):
+    """A function that reads the rows of a picture with its recurrent layer, from nothing or from another state."""
+
+    def reading(net, x):
+        layer, rows = net.parts["r"], x[:, 0]
+        return layer(rows if layer.batch_first else rows.transpose(0, 1), *([] if begun is None else [begun]))[0]
+
+    return reading
+
+
+@torch.no_grad()
+def cells_of(layer, rows):
+    """[(T, H)] the cell of an LSTM of one layer after each step, of every direction: torch's own, that has read so far and no further."""
+    found = []
+    for way in range(1 + layer.bidirectional):
+        parts = [rows[time:] if way else rows[: time + 1] for time in range(len(rows))]
+        found.append(torch.stack([layer(part.unsqueeze(0 if layer.batch_first else 1))[1][1][way, 0] for part in parts]))
+    return found
 
 
 @pytest.mark.parametrize(("layer", "cell"), CELLS, ids=[f"{type(one).__name__}{i}" for i, (one, _) in enumerate(CELLS)])
 def test_a_state_is_made_of_its_gates(layer, cell):
-    def reads(net, x):
-        rows = x[:, 0]
-        return net.parts["r"](rows if layer.batch_first else rows.transpose(0, 1))[0]
-
-    seen = watch(reads, 1, 7, 5, r=layer)
+    """By the textbook, of the numbers that are told; the state before is the neighbour's on the very map, whichever way it is read."""
+    seen = watch(reads(), 1, 7, 5, r=layer)
     place, step = of(seen, "recurrent")
-    for channel in range(6):
+    assert step.channels == 6 * (1 + layer.bidirectional)
+    cells = cells_of(layer, seen.picture[0, 0]) if cell == "lstm" and layer.num_layers == 1 else None
+    for channel in range(step.channels):
+        way, number = divmod(channel, 6)
         for x in (0, 1, 6):
             found = unit(seen, place, channel, 0, x)
             sums, n = found["sums"], found["sums"]["numbers"]
-            assert sums["kind"] == "gates" and n["cell"] == cell and n["steps"] == 7
+            assert sums["kind"] == "gates" and n["cell"] == cell and n["steps"] == 7 and (channel >= n["forwards"]) == way
             gates = np.array(sums["gates"]).reshape(7, n["gates"], 4)[x]
             last = sums["cell"][x] if "cell" in sums else None
             made, now = state(cell, gates.tolist(), sums["before"][x], last)
             assert made == pytest.approx(found["total"], abs=1e-5)
-            assert now is None or now == pytest.approx(sums["cell"][x + 1], abs=1e-5)
-            assert sums["before"][x] == (0 if x == 0 else pytest.approx(float(step.maps[channel, 0, x - 1]), abs=1e-6))
-    if layer.bidirectional:
-        assert unit(seen, place, 6, 0, 3)["sums"]["kind"] == "", "what is read backwards is not told"
+            back, end = (x + 1, 6) if way else (x - 1, 0)
+            assert sums["before"][x] == (0 if x == end else pytest.approx(float(step.maps[channel, 0, back]), abs=1e-6))
+            assert x != end or not last
+            assert cells is None or now == pytest.approx(float(cells[way][x, number]), abs=1e-5)
 
 
-def test_a_recurrence_that_began_elsewhere_is_not_told():
-    layer = nn.GRU(5, 6, batch_first=True)
-    seen = watch(lambda net, x: net.parts["r"](x[:, 0], torch.ones(1, 1, 6))[0], 1, 7, 5, r=layer)
-    place, _ = of(seen, "recurrent")
-    assert unit(seen, place, 0, 0, 3)["sums"]["kind"] == ""
+@pytest.mark.parametrize(
+    ("layer", "begun"),
+    [
+        (nn.GRU(5, 6, batch_first=True), torch.ones(1, 1, 6)),
+        (
+            nn.LSTM(5, 6, num_layers=2, bidirectional=True),
+            (torch.linspace(-1, 1, 24).view(4, 1, 6), torch.linspace(1, 2, 24).view(4, 1, 6)),
+        ),
+    ],
+    ids=["gru", "lstm"],
+)
+def test_a_recurrence_that_began_elsewhere_is_told_from_there(layer, begun):
+    seen = watch(reads(begun), 1, 7, 5, r=layer)
+    place, step = of(seen, "recurrent")
+    first = begun if isinstance(begun, tuple) else (begun,)
+    top = (layer.num_layers - 1) * (1 + layer.bidirectional)
+    for channel in range(step.channels):
+        way, number = divmod(channel, 6)
+        x = 6 if way else 0
+        found = unit(seen, place, channel, 0, x)
+        sums, n = found["sums"], found["sums"]["numbers"]
+        assert sums["before"][x] == float(first[0][top + way, 0, number])
+        last = sums["cell"][x] if "cell" in sums else None
+        assert last is None or last == float(first[1][top + way, 0, number])
+        gates = np.array(sums["gates"]).reshape(7, n["gates"], 4)[x].tolist()
+        assert state(n["cell"], gates, sums["before"][x], last)[0] == pytest.approx(found["total"], abs=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:LSTM with projections")
+def test_a_recurrence_with_a_projection_is_not_told():
+    seen = watch(reads(), 1, 7, 5, r=nn.LSTM(5, 6, batch_first=True, proj_size=3))
+    place, step = of(seen, "recurrent")
+    assert unit(seen, place, 0, 0, 3)["sums"]["kind"] == "" and step.channels == 3

@@ -133,17 +133,20 @@ class _Made:
 
 
 class Mixes(nn.Module):
-    """Interpolation, attention fused and by hand, a softmax and a recurrence, one after the other."""
+    """What shuffles, resizes, pads, joins; attention fused and by hand; a softmax; a recurrence in both directions."""
 
     gives = "row"
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.tokens, self.more = nn.Conv2d(3, 6, 4, 4), nn.Linear(6, 24), nn.Linear(8, 24)
-        self.heads, self.rows, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.LSTM(8, 6, batch_first=True), nn.Linear(6, 3)
+        self.stem, self.side, self.tokens, self.more = nn.Conv2d(3, 24, 4, 4), nn.Conv2d(6, 2, 1), nn.Linear(8, 24), nn.Linear(8, 24)
+        self.heads, self.head = nn.MultiheadAttention(8, 2, batch_first=True), nn.Linear(12, 3)
+        self.rows = nn.LSTM(8, 6, batch_first=True, bidirectional=True)
 
     def forward(self, pictures):
-        found = F.interpolate(self.stem(pictures), scale_factor=1.5, mode="bilinear")
+        found = F.interpolate(F.pixel_shuffle(self.stem(pictures), 2), scale_factor=0.75, mode="bilinear")
+        found = F.pad(found, (1, 0, 0, 1), value=0.25)
+        found = torch.cat([found, self.side(found)], 1)
         query, key, value = self.tokens(found.flatten(2).transpose(1, 2)).reshape(1, -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
         found = F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
         query, key, value = self.more(found).reshape(1, -1, 3, 2, 4).permute(2, 0, 3, 1, 4).unbind(0)
@@ -153,7 +156,8 @@ class Mixes(nn.Module):
 
 GATHERED = """() => [...document.querySelectorAll('#unit *')]
   .flatMap(one => Object.entries(one.dataset).map(([name, at]) => [name, at, one.textContent]))
-  .filter(([name]) => ['at', 'total', 'score', 'share', 'value', 'query', 'key', 'left', 'right', 'gate', 'through'].includes(name))"""
+  .filter(([name]) => ['at', 'total', 'score', 'share', 'value', 'query', 'key', 'left', 'right', 'gate', 'through', 'from', 'edge']
+    .includes(name))"""
 
 
 def behind(seen, step, kind, at):
@@ -161,14 +165,16 @@ def behind(seen, step, kind, at):
     raws = [seen.raw(given) for given in step.given]
     if kind in ("total", "at"):
         return float((step.maps if kind == "total" else seen.coming(step.given[0]))[tuple(at[:3])])
+    if kind == "edge":
+        return float(step.terms["value"])
     if kind in ("left", "right"):
         return float(raws[kind == "right"][0][tuple(at)])
     if kind == "gate":
-        layer, (channel, time) = step.module, at[:2]
-        before = step.maps[:, 0, time - 1] if time else torch.zeros(layer.hidden_size)
-        row = at[2] * layer.hidden_size + channel
-        given = layer.weight_ih_l0[row] @ raws[0][0, time], layer.bias_ih_l0[row], layer.weight_hh_l0[row] @ before, layer.bias_hh_l0[row]
-        return float(given[at[3]])
+        layer, (way, number), time, size = step.module, divmod(at[0], step.module.hidden_size), at[1], step.module.hidden_size
+        states = F.pad(step.maps[way * size : (way + 1) * size, 0], (1, 1))  # a step before the first, and one behind the last
+        row, before = at[2] * size + number, states[:, time + 2 if way else time]
+        into, back, lift, more = (one[row] for one in layer.all_weights[way])
+        return float((into @ raws[0][0, time], lift, back @ before, more)[at[3]])
     if isinstance(step.module, nn.MultiheadAttention):
         layer = step.module
         rows = F.linear(raws[0][:, 0], layer.in_proj_weight, layer.in_proj_bias).chunk(3, 1)
@@ -202,7 +208,7 @@ def test_what_mixes_is_told_to_the_last_digit_on_both_pages(play, told, tmp_path
     kinds = set()
     with torch.no_grad():
         for place, step in enumerate(found.seen.steps):
-            if step.op not in ("resize", "attention", "softmax", "matmul", "recurrent"):
+            if step.op not in ("resize", "attention", "softmax", "matmul", "recurrent", "cat", "pad", "shuffle"):
                 continue
             row = sheet(found).data["steps"][place]["sums"]
             for channel in row["outs"][:2]:
@@ -214,13 +220,22 @@ def test_what_mixes_is_told_to_the_last_digit_on_both_pages(play, told, tmp_path
                         assert any(kind == "total" for kind, *_ in shown), (step.key, page.inner_text("#unit"))
                         for kind, at, text in shown:
                             kinds.add(kind)
+                            if kind == "from":  # the very number that stands there
+                                whose, *there = (int(one) for one in at.split(","))
+                                assert found.seen.steps[whose].maps[tuple(there)] == step.maps[channel, y, x], (step.key, at)
+                                continue
                             value, half = digits(text)
                             true = behind(found.seen, step, kind, [int(one) for one in at.split(",")])
                             assert abs(value - true) <= half + 2e-6, (step.key, kind, at, text, true)
                 if channel == row["outs"][0]:
                     frame.evaluate("document.querySelector('#unit .account').scrollIntoView()")
                     seen.shot(f"mixing-{step.op}-{place}")
-    assert kinds == {"at", "total", "score", "share", "value", "query", "key", "left", "right", "gate", "through"}
+    assert kinds == {"at", "total", "score", "share", "value", "query", "key", "left", "right", "gate", "through", "from", "edge"}
+    place, step = next((place, step) for place, step in enumerate(found.seen.steps) if step.op == "cat")
+    frame.evaluate(f"ommaLook({place}, 7, 2, 3)")
+    frame.locator("#unit [data-from] a").click()  # walks to the unit the number was read from
+    frame.wait_for_function("document.querySelector('#layer h2').textContent === 'side'")
+    assert float(frame.locator("#unit [data-total='1,2,3']").inner_text()) == pytest.approx(float(step.maps[7, 2, 3]), rel=1e-4)
     assert not complaints
     alone.close()
     seen.close()

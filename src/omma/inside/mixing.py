@@ -159,33 +159,40 @@ def _taps(terms: dict[str, Any], side: int, length: int, out: int) -> list[list[
 
 
 def recurrent(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
-    """The gates of the last layer: what the input and the state before give each of them, by the layer's own weights."""
+    """The gates of the last layer: what the input and the state before give each of them, by the layer's own weights.
+
+    Of a direction that reads backwards the state before is that of the step behind.
+    """
     module, held = step.module, states(seen, step)
-    if held is None or not isinstance(module, nn.RNNBase) or module.proj_size or (module.bidirectional and module.num_layers > 1):
+    if held is None or not isinstance(module, nn.RNNBase) or module.proj_size:
         return
-    size, last = module.hidden_size, module.num_layers - 1
-    hidden = held.hidden[last].double()  # (T, H)
-    shown = step.maps[:size, 0].t().double()
+    size, two = module.hidden_size, held.directions
+    top = (module.num_layers - 1) * two  # the last layer's first row
+    shown = torch.cat([held.hidden[top + way] for way in range(two)], 1)
     raw = seen.raw(step.given[0])
-    found.outs = [out for out in found.outs if out < size]  # the direction that reads forwards
-    if raw is None or not found.outs or not torch.allclose(hidden, shown, atol=1e-4):  # it began with another state than none
+    if raw is None or not torch.allclose(shown, step.maps[:, 0].t(), atol=1e-4):
         return
-    rows = (raw[0] if module.batch_first else raw[:, 0]) if last == 0 else held.hidden[last - 1]
-    before = torch.cat([hidden.new_zeros(1, size), hidden[:-1]])
-    weights = [getattr(module, f"{name}_l{last}", None) for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")]
-    into, lift, back, more = (None if one is None else one.detach().double() for one in weights)
-    assert into is not None and back is not None
-    none = into.new_zeros(len(into))
-    parts = [rows.double() @ into.t(), none if lift is None else lift, before @ back.t(), none if more is None else more]
-    told = torch.stack([one.expand(len(hidden), -1) for one in parts], 2).unflatten(1, (-1, size))  # (T, gates, H, 4)
+    rows = torch.cat([held.hidden[top - two + way] for way in range(two)], 1) if top else raw[0] if module.batch_first else raw[:, 0]
+    told = [_gates(module, top + way, rows.double(), held.before(top + way).double()) for way in range(two)]
+    before, last = [held.before(top + way) for way in range(two)], [held.before_cell(top + way) for way in range(two)]
     found.kind, found.inputs, found.reads, found.ins = "gates", 1, [], [[out] for out in found.outs]
     cell = {nn.LSTM: "lstm", nn.GRU: "gru"}.get(type(module)) or str(getattr(module, "nonlinearity", "tanh"))
-    found.numbers = {"cell": cell, "gates": told.shape[1], "steps": len(hidden)}
-    found.arrays["gates"] = _plain(told[:, :, found.outs].permute(2, 0, 1, 3))
-    found.arrays["before"] = _plain(before[:, found.outs].t())
-    if held.cell is not None:
-        kept = held.cell[last].double()
-        found.arrays["cell"] = _plain(torch.cat([kept.new_zeros(1, size), kept])[:, found.outs].t())
+    found.numbers = {"cell": cell, "gates": told[0].shape[1], "steps": len(rows), "forwards": size}
+    places = [divmod(out, size) for out in found.outs]
+    found.arrays["gates"] = _plain(torch.stack([told[way][:, :, unit] for way, unit in places]))
+    found.arrays["before"] = _plain(torch.stack([before[way][:, unit] for way, unit in places]))
+    cells = [one[:, unit] for way, unit in places if (one := last[way]) is not None]
+    if cells:
+        found.arrays["cell"] = _plain(torch.stack(cells))
+
+
+def _gates(module: nn.RNNBase, at: int, rows: torch.Tensor, before: torch.Tensor) -> torch.Tensor:
+    """(T, gates, H, 4): W x, its bias, U h and its bias for each gate of one layer and direction."""
+    into, back, *lifts = (one.detach().double() for one in module.all_weights[at])
+    none = into.new_zeros(len(into))
+    lift, more = lifts or (none, none)
+    parts = [rows @ into.t(), lift, before @ back.t(), more]
+    return torch.stack([one.expand(len(rows), -1) for one in parts], 2).unflatten(1, (-1, module.hidden_size))
 
 
 def _plain(value: torch.Tensor) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from omma.inside import mixing
+from omma.inside import mixing, moved
 from omma.inside.kinds import maps_of
 from omma.inside.trace import JOINS, Given, Step, Trace
 
@@ -20,7 +20,7 @@ class Sums:
     """How the numbers of one layer are made.
 
     Args:
-        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join, softmax, attention, heads, matmul, resize, gates;
+        kind: conv, deconv, max, avg, adaptive, batch, layer, group, act, join, softmax, attention, heads, matmul, resize, gates, moved;
             "" where nothing is summed, or nobody saw of what.
         outs: the channels it is told of, the strongest first.
         ins: for each of them the input channels that are told one by one, the strongest first; all others are one term.
@@ -204,7 +204,7 @@ _KINDS: dict[str, Any] = {
     "conv": _weighted, "deconv": _weighted, "linear": _weighted, "max_pool": _pool, "avg_pool": _pool, "adaptive_avg": _pool,
     "adaptive_max": _pool, "mean": _pool, "batch_norm": _batch, "layer_norm": _layer, "group_norm": _group, "act": _act,
     "softmax": mixing.softmax, "attention": mixing.attention, "matmul": mixing.matmul, "resize": mixing.resize,
-    "recurrent": mixing.recurrent,
+    "recurrent": mixing.recurrent, "cat": moved.cat, "pad": moved.pad, "shuffle": moved.shuffle,
 }  # fmt: skip
 
 

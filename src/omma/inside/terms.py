@@ -97,7 +97,8 @@ def _join(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> dict[
 def _pad(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
     sides = list(_at(args, kwargs, 1, "pad"))
     left, top = (sides[0] if sides else 0), (sides[2] if len(sides) > 2 else 0)
-    return {"p": (top, left), "mode": _at(args, kwargs, 2, "mode", "constant"), "value": float(_at(args, kwargs, 3, "value", 0) or 0)}
+    return {"p": (top, left), "sides": [int(side) for side in sides], "mode": _at(args, kwargs, 2, "mode", "constant"),
+            "value": float(_at(args, kwargs, 3, "value", 0) or 0)}  # fmt: skip
 
 
 def _attention(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> dict[str, Any]:
@@ -112,6 +113,11 @@ def _attention(name: str, args: Any, kwargs: Mapping[str, Any], inputs: Any) -> 
             "plain": plain and given["in_proj_weight"] is not None and not kwargs.get("use_separate_proj_weight", False)}  # fmt: skip
 
 
+def _begun(state: Any) -> list[torch.Tensor]:
+    """[h, c of an LSTM] with which a recurrence begins."""
+    return [one.detach() for one in (state if isinstance(state, tuple | list) else (state,))]
+
+
 _TERMS: dict[str, Any] = {
     "conv": _conv, "deconv": _deconv, "max_pool": _pool, "avg_pool": _pool, "batch_norm": _batch_norm, "layer_norm": _layer_norm,
     "group_norm": _group_norm, "act": _act, "pad": _pad, **dict.fromkeys(("add", "mul", "sub", "div"), _join),
@@ -122,8 +128,8 @@ _TERMS: dict[str, Any] = {
         "antialias": bool(_at(args, kwargs, 6, "antialias", False))},
     "softmax": lambda name, args, kwargs, inputs: {"dim": _at(args, kwargs, 1, "dim")},
     "shuffle": lambda name, args, kwargs, inputs: {"times": int(_at(args, kwargs, 1, "upscale_factor"))},
-    "cat": lambda name, args, kwargs, inputs: {"dim": int(_at(args, kwargs, 1, "dim", 0))},
-    "recurrent": lambda name, args, kwargs, inputs: {"first": bool(args[-1]), "gates": list(args[2])},
+    "cat": lambda name, args, kwargs, inputs: {"dim": int(_at(args, kwargs, 1, "dim", kwargs.get("axis", 0)))},
+    "recurrent": lambda name, args, kwargs, inputs: {"first": bool(args[-1]), "gates": list(args[2]), "begun": _begun(args[1])},
     "attention": _attention,
 }  # fmt: skip
 

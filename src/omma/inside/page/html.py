@@ -15,7 +15,7 @@ from omma.words import both, language, room
 
 _HOME = Path(__file__).parent
 _REPORT = _HOME.parent.parent / "report"
-SCRIPTS = ("base", "maps", "network", "sums", "mixing", "layer", "views", "overview", "start")
+SCRIPTS = ("base", "maps", "network", "sums", "mixing", "moved", "layer", "views", "overview", "start")
 
 
 def page(made: Sheet) -> str:

@@ -112,9 +112,9 @@ async function gated(step, sums, row, channel, y, x, total) {
     got[one[0]] = ACTS[one[1]](sum);
     return el("tr", null, el("td", null, one[0]), p.map(function (v, i) { return el("td", { "data-gate": [channel, x, g, i].join() }, num(v)); }), el("td", null, num(sum)), el("td", null, one[1]), el("td", null, num(got[one[0]])));
   });
-  var last = cell ? cell[row * (n.steps + 1) + x] : null, now = cell ? got.f * last + got.i * got.g : null, made;
+  var last = cell ? cell[row * n.steps + x] : null, now = cell ? got.f * last + got.i * got.g : null, made;
   if (n.cell === "lstm") made = ["c = f × c₋₁ + i × g = ", num(got.f), " × ", num(last), " + ", num(got.i), " × ", num(got.g), " = ", num(now), el("br"), "h = o × tanh(c) = ", num(got.o), " × ", num(Math.tanh(now))];
   else if (n.cell === "gru") made = ["h = (1 − z) × n + z × h₋₁ = (1 − ", num(got.z), ") × ", num(got.n), " + ", num(got.z), " × ", el("span", { "data-before": [channel, x].join() }, num(before))];
   else made = ["h = ", names[0][1], "(…)"];
-  return el("div", null, el("p", null, t("page.gates"), n.cell === "gru" ? [" ", t("page.gates_gru")] : null), el("div", { "class": "wide" }, table([t("page.gate"), "W x", t("page.bias"), "U h₋₁", t("page.bias"), "Σ", "", t("page.value")], rows)), result(made, total, channel, y, x));
+  return el("div", null, el("p", null, t("page.gates"), n.cell === "gru" ? [" ", t("page.gates_gru")] : null, channel >= n.forwards ? [" ", t("page.gates_back")] : null), el("div", { "class": "wide" }, table([t("page.gate"), "W x", t("page.bias"), "U h₋₁", t("page.bias"), "Σ", "", t("page.value")], rows)), result(made, total, channel, y, x));
 }

@@ -126,7 +126,7 @@ class Writing:
         held = states(self.found.seen, step)
         if held is not None:
             row["states"] = {
-                name: {"part": self.parts.floats(value.float().cpu().numpy()), "shape": list(value.shape)}
+                name: {"part": self.parts.floats(value.float().cpu().numpy()), "shape": list(value.shape), "ways": held.directions}
                 for name, value in (("hidden", held.hidden), ("cell", held.cell))
                 if value is not None
             }

@@ -11,7 +11,7 @@ async function account(place, channel, y, x, every) {
     if (total === undefined) return el("p", { "class": "quiet" }, t("page.outside"));
   }
   var made = { conv: weighted, deconv: weighted, max: pooled, avg: pooled, adaptive: pooled, batch: normed, layer: normed, group: normed, act: acted, join: joinedUp,
-    softmax: shared, attention: attended, heads: headed, matmul: multiplied, resize: resized, gates: gated }[sums.kind];
+    softmax: shared, attention: attended, heads: headed, matmul: multiplied, resize: resized, gates: gated, moved: putHere }[sums.kind];
   var body = made ? await made(step, sums, row, channel, y, x, total) : el("p", { "class": "quiet" }, t("page.no_sum"));
   var holder = el("div", { "class": "account" }, body || el("p", { "class": "quiet" }, t("page.outside")));
   if (asked && !every && sums.ins.length && sums.inputs > sums.ins[0].length) {

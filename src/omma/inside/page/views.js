@@ -41,7 +41,7 @@ async function renderStates() {
       for (var s = 0; s < steps; s++) for (var u = 0; u < units; u++) turned[u * steps + s] = values[(layer * steps + s) * units + u];
       for (var i = 0; i < Math.min(units, 64); i++) shown.push(el("span", { "data-state": [name, layer, now, i].join() }, num(values[(layer * steps + now) * units + i])), " ");
       await drawFloats(canvas, turned, units, steps);
-      parts.push(el("figure", null, canvas, el("figcaption", null, t("page.state." + name, { layer: layer, units: units, steps: steps })),
+      parts.push(el("figure", null, canvas, el("figcaption", null, t("page.state." + name, { layer: Math.floor(layer / one.ways), units: units, steps: steps }), layer % one.ways ? [" · ", t("page.backwards")] : null),
         el("p", { "class": "numbers" }, t("page.after", { n: now + 1 }), " ", shown, units > 64 ? "…" : null)));
     }
   }
