@@ -633,7 +633,7 @@ def test_what_cannot_be_read_is_one_line(world, model, body):
 
 def test_a_task_that_a_test_defines_needs_no_page(world, model, monkeypatch):
     """What answers is asked for frames and answers; what it says is drawn by itself and told in its own words."""
-    views = SimpleNamespace(fit="squash", frames=lambda picture: picture[None], spot=lambda *size: None)
+    views = SimpleNamespace(fit="squash", channels=3, frames=lambda picture: picture[None], spot=lambda *size: None)
     opened = SimpleNamespace(task=SimpleNamespace(asks="picture"), views=views)
     engine = SimpleNamespace(answers=lambda frames, point, spots: [Clock(len(frames))], close=lambda: None)
     monkeypatch.setattr(world.studio.models, "get", lambda run: (opened, engine))

@@ -9,7 +9,7 @@ import torch
 
 from omma.data.sample import Dataset
 from omma.errors import OmmaError
-from omma.inside.subject import Subject, sight, watched
+from omma.inside.subject import Subject, sight, stored, watched
 from omma.inside.trace import Step
 from omma.progress import Watch
 from omma.words import say
@@ -58,7 +58,7 @@ def exciting(of: Subject, dataset: Dataset, watch: Watch = Watch(), count: int =
 
     for index in watch.each(say("look.exciting"), chosen):
         try:
-            before = sight(of, dataset.picture(index), dataset.samples[index].id)
+            before = sight(of, stored(of, dataset, index), dataset.samples[index].id)
         except OmmaError:
             continue
         with torch.no_grad():

@@ -16,6 +16,8 @@ from omma import catalog
 from omma.answers.answer import Answer
 from omma.answers.placed import Placed
 from omma.bundle import Bundle
+from omma.data.moving.sampled import as_read
+from omma.data.sample import Dataset
 from omma.data.views import Views, as_own
 from omma.engine.told import told
 from omma.errors import NotMeaningful, OmmaError
@@ -167,6 +169,18 @@ class Sight:
     corner: tuple[int, int] = (0, 0)
     part: tuple[int, int] = (0, 0)
     notes: list[Words] = field(default_factory=list)
+
+
+def stored(of: Subject, dataset: Dataset, place: int) -> np.ndarray:
+    """(H, W, C) one picture of the data as the model reads it: of a file that holds several frames so many as its network takes.
+
+    Raises:
+        DataError: it cannot be read.
+    """
+    sample = dataset.samples[place]
+    if sample.path is None or sample.window is not None:
+        return dataset.picture(place)
+    return as_read(Path(sample.path), of.bundle.views.channels)
 
 
 def sight(of: Subject, original: np.ndarray | None, name: str, at: tuple[float, ...] | None = None, seed: int = 0) -> Sight:

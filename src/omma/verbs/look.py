@@ -147,7 +147,7 @@ def _whole(path: str | None) -> str | None:
 
 def inside_of(
     model: str,
-    picture: str | tuple[bytes | np.ndarray, str] | None = None,
+    picture: str | int | tuple[bytes | np.ndarray, str] | None = None,
     *,
     data: str | Dataset | None = None,
     run: str | None = None,
@@ -163,7 +163,7 @@ def inside_of(
     """Everything that is computed; see `look`, whose parameters these are.
 
     Args:
-        picture: a file, or (its bytes or pixels, its name).
+        picture: a file, the place of one among the data, or (its bytes or pixels, its name).
         data: a path, or a dataset that is open already.
         back: follow the answer back at once.
         peaks: find which pictures of the data excite its channels; else the data only give the picture.
@@ -207,24 +207,25 @@ def _written(found: Inside, full: bool, target: Path, watch: Watch) -> tuple[str
 
 
 def _picture(
-    of: Subject, picture: str | tuple[bytes | np.ndarray, str] | None, dataset: Dataset | None, watch: Watch
+    of: Subject, picture: str | int | tuple[bytes | np.ndarray, str] | None, dataset: Dataset | None, watch: Watch
 ) -> tuple[np.ndarray | None, str]:
     """(decoded picture, its name): the one that was named, one of the data, or a drawn one."""
-    from omma.inside.subject import drawn_scene
+    from omma.inside.subject import drawn_scene, stored
 
     if of.seeded:
         return None, say("look.seed", seed=0)
+    if picture is None and dataset is not None and len(dataset):
+        picture = next((i for i, sample in enumerate(dataset.samples) if sample.split in ("test", "val")), 0)
+    if isinstance(picture, int):
+        assert dataset is not None
+        return stored(of, dataset, picture), dataset.samples[picture].id
     if picture is not None:
-        from omma.data.decode import decode
         from omma.data.moving.sampled import as_read
 
-        if isinstance(picture, str):
-            return as_read(Path(picture), of.bundle.views.channels), Path(picture).name
-        given, name = picture
-        return (decode(given, name=name) if isinstance(given, bytes) else given), name
-    if dataset is not None and len(dataset):
-        place = next((i for i, sample in enumerate(dataset.samples) if sample.split in ("test", "val")), 0)
-        return dataset.picture(place), dataset.samples[place].id
+        given, name = (Path(picture), Path(picture).name) if isinstance(picture, str) else picture
+        if isinstance(given, bytes | Path):
+            return as_read(given, of.bundle.views.channels, name=name if isinstance(given, bytes) else None), name
+        return given, name
     watch.say(say("look.of_chance", name=say("look.drawn_scene")))
     scene = drawn_scene()
     channels = of.bundle.views.channels

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import overload
 
 import numpy as np
@@ -54,13 +55,29 @@ def sampled(source: Path | bytes, frames: int = FRAMES, *, name: str | None = No
 def as_read(source: Path | bytes, channels: int, *, name: str | None = None) -> np.ndarray:
     """A file as a network of so many channels reads it: a picture, or frames of a clip or volume where it reads several.
 
+    Args:
+        name: of the file whose bytes are given; its suffix says that they are a clip.
+
     Raises:
         DataError: it cannot be read.
     """
     frames = moments(channels)
+    if frames > 1 and isinstance(source, bytes) and name is not None and is_clip(Path(name)):
+        return _of_bytes(source, frames, name)
     if frames > 1 and ((isinstance(source, Path) and is_clip(source)) or probe(source).frames > 1):
         return sampled(source, frames, name=name)
     return decode(source, name=name)
+
+
+def _of_bytes(blob: bytes, frames: int, name: str) -> np.ndarray:
+    """Frames of a clip that was sent: OpenCV reads files alone, so it is one for a moment."""
+    with TemporaryDirectory(prefix="omma-clip-") as folder:
+        path = Path(folder) / f"clip{Path(name).suffix.lower()}"
+        path.write_bytes(blob)
+        try:
+            return sampled(path, frames)
+        except DataError as error:  # of the file that it was, not of this one
+            raise DataError(error.what, name) from None
 
 
 def poster(picture: np.ndarray, frames: int) -> np.ndarray:

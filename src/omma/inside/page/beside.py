@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from omma.data.moving.sampled import moments, poster
 from omma.inside import classical
 from omma.inside.look import Inside
 from omma.inside.page.parts import Parts, short, smaller
@@ -15,7 +16,8 @@ EYES = 112  # pixels of what other eyes see
 
 
 def shown(parts: Parts, frame: np.ndarray, side: int) -> dict[str, Any]:
-    """A frame (h, w, C) uint8 in colour, for the eye."""
+    """A frame (h, w, C) uint8 in colour, for the eye: of a clip or volume the moment in the middle."""
+    frame = poster(frame, moments(frame.shape[2]))
     colour = frame[:, :, :3] if frame.shape[2] >= 3 else frame[:, :, :1].repeat(3, 2)
     planes = np.rint(smaller(colour.transpose(2, 0, 1).astype(np.float32), side)).astype(np.uint8)
     return {"rgb": parts.bytes8(planes), "h": planes.shape[1], "w": planes.shape[2], "of": list(frame.shape[:2])}

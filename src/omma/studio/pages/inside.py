@@ -84,15 +84,14 @@ def _data(ask: Ask) -> Any:
 
 
 def _picture(ask: Ask, data: Any) -> Any:
-    """(bytes or pixels, name) of what was sent or chosen, the path of a file, or nothing: then one of the data, or a drawn one."""
+    """(bytes, name) of what was sent, the path of a file, a place among the data, or nothing: then one of the data, or a drawn one."""
     name = ask.query.get("name") or "picture"
     if ask.body:
         return ask.body, name
     if ask.query.get("picture"):
         return ask.query["picture"]
     if data is not None and ask.query.get("item"):
-        place = int(ask.number(ask.query["item"], 0, len(data) - 1))
-        return data.picture(place), data.samples[place].id
+        return int(ask.number(ask.query["item"], 0, len(data) - 1))
     return None
 
 

@@ -55,35 +55,43 @@ class Models:
 
 
 def about(ask: Ask) -> dict[str, Any]:
-    """What a model is asked by (a picture, or a seed) and what it knows."""
+    """What a model is asked by (a picture, so many frames of a clip or volume, or a seed) and what it knows."""
+    from omma.data.moving.sampled import moments
+
     run = runs.one(ask.studio.runs, ask.path["run"])
     with ask.studio.models.lock:
         opened, engine = ask.studio.models.get(run)
         return {
             "run": run.name, "task": opened.card["task"], "model": opened.card["model"], "names": opened.names[:200],
-            "asks": opened.task.asks, "runtime": engine.name, "explains": opened.task.explains, "threshold": opened.point.get("threshold"),
+            "asks": opened.task.asks, "frames": moments(opened.views.channels), "runtime": engine.name,
+            "explains": opened.task.explains, "threshold": opened.point.get("threshold"),
         }  # fmt: skip
 
 
 def answer(ask: Ask) -> dict[str, Any]:
-    """The answer to one picture: {"text", "json", "drawn": a data address}; every answer draws itself."""
-    from omma.data.decode import decode, to_rgb8
+    """The answer to one picture, clip or volume: {"text", "json", "drawn": a data address}; every answer draws itself."""
+    from omma.data.decode import to_rgb8
+    from omma.data.moving.sampled import as_read, is_clip, moments, poster
     from omma.report.phrase import phrase
 
     run = runs.one(ask.studio.runs, ask.path["run"])
     if not ask.body:
         raise OmmaError(say("studio.no_bytes"))
-    picture = decode(ask.body, name=ask.query.get("name"))
+    name = ask.query.get("name")
     with ask.studio.models.lock:
         opened, engine = ask.studio.models.get(run)
         if opened.task.asks == "seed":
             raise OmmaError(say("generate.no_pictures"), run.name)
+        frames = moments(opened.views.channels)
+        if frames == 1 and is_clip(Path(name or "")):
+            raise OmmaError(say("studio.frame_by_frame"), name, say("studio.frame_by_frame_fix", run=run.name))
+        picture = as_read(ask.body, opened.views.channels, name=name)
         found = _told(opened, engine, picture, ask.query)
     row = found.json()
     return {
         "text": phrase(found),
         "json": {k: v for k, v in row.items() if k not in ("png", "rle")},
-        "drawn": data(found.draw(to_rgb8(picture))),
+        "drawn": data(found.draw(to_rgb8(poster(picture, frames)))),
     }
 
 

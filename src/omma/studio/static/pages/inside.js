@@ -12,7 +12,7 @@ export async function inside(body, { life, id, rest, query }) {
   const field = (name, props) => h("input", { type: "text", name, value: query.get(name) || "", autocomplete: "off", spellcheck: "false", ...props });
   const model = field("model", { list: "networks", id: "model", placeholder: t("inside_model_hint"), "aria-label": t("model") });
   const list = h("datalist", { id: "networks" });
-  const input = h("input", { type: "file", accept: "image/*", id: "picture", class: "hidden-input", onchange: () => { if (input.files[0]) take(input.files[0]); } });
+  const input = h("input", { type: "file", accept: "image/*,video/*", id: "picture", class: "hidden-input", onchange: () => { if (input.files[0]) take(input.files[0]); } });
   const path = field("picture", { placeholder: t("path_hint"), "aria-label": t("inside_path") });
   const size = field("size", { type: "number", min: 8, max: 2048, placeholder: "224" });
   const weights = field("weights", { placeholder: "/path/to/weights.safetensors" });

@@ -22,7 +22,7 @@ export async function trial(body, context) {
   const shown = h("div", { class: "answers" });
   if (about.asks === "seed") { seeds(body, here, about, shown); return; }
 
-  const input = h("input", { type: "file", accept: "image/*", multiple: true, id: "picture", class: "hidden-input", onchange: () => take([...input.files]) });
+  const input = h("input", { type: "file", accept: about.frames > 1 ? "image/*,video/*" : "image/*", multiple: true, id: "picture", class: "hidden-input", onchange: () => take([...input.files]) });
   const camera = h("input", { type: "file", accept: "image/*", capture: "environment", id: "camera", class: "hidden-input", onchange: () => camera.files[0] && answer(camera.files[0]) });
   const zone = h("label", { class: "drop", for: "picture", tabindex: "0", onkeydown: (event) => { if (event.key === "Enter") input.click(); } }, h("strong", {}, t("try_drop")), h("span", {}, t("try_text")), input);
   droppable(life, zone, (found) => take(found.map((row) => row.file)));
