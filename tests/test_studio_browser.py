@@ -17,8 +17,14 @@ from PIL import Image
 
 import trained
 from omma import bundle as bundles
+from omma.answers._file import Kept, keep
+from omma.answers.mask import Mask
+from omma.bundle import Bundle
+from omma.data.views import Views
 from omma.formats.format import open_data
+from omma.models.making import build
 from omma.report.run import write_report
+from omma.tasks.segment import Segment
 from omma.verbs.evaluate import evaluate
 from test_studio import TOKEN, Running
 
@@ -353,6 +359,55 @@ def test_a_number_shows_its_pictures_and_the_slider_its_numbers(play, told):
     seen.close()
 
 
+@pytest.fixture
+def masked(told):
+    """A run of two classes of pixels, its answers crafted: a disc, the surer the nearer to its middle, that is truly a little larger."""
+    run, photos = told.studio.runs / "masks-1", open_data(str(told.photos))
+    names, rows = ["background", "blob"], []
+    for place in range(len(photos)):
+        height, width = photos.extent(place)
+        y, x = np.mgrid[:height, :width]
+        share = np.clip(1 - np.hypot(y - height / 2, x - width / 2) / height * (1 + place % 3 / 3), 0, 1)
+        rows.append((Mask.of((share >= 0.4).astype(int), names, np.where(share >= 0.4, share, 1 - share)), Mask.of(share > 0.55, names)))
+    net = build("unet-small", channels=3, size=32, outputs=2, widths=(8, 16)).eval()
+    card = {"model": "unet-small", "model_settings": {"widths": (8, 16)}, "recipe": {}, "scores": {}, "data": {}}
+    Bundle(Segment(names), {"net": net}, Views(32, 3, "pad"), {"temperature": 1.0, "threshold": 0.4}, card).save(run / "bundle")
+    recipe = {"task": "segment", "model": "unet-small", "budget": "40 steps"}
+    (run / "recipe.json").write_text(json.dumps({"recipe": recipe, "facts": {"where": str(told.photos), "total": 40}}))
+    (run / "events.jsonl").write_text(json.dumps({"event": "end", "step": 40, "seconds": 1.0}) + "\n")
+    (run / "report.html").write_text("<!doctype html><html><body><header></header><p>the report</p></body></html>")
+    keep(run, Kept("test", [sample.id for sample in photos.samples], *map(list, zip(*rows, strict=True))), Mask, names)
+    yield run
+    shutil.rmtree(run)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tongue", ["en", "zh"])
+def test_the_slider_of_pixels(play, told, masked, tongue):
+    """Precision and recall of pixels follow it; the pictures behind a count are drawn at the threshold that is chosen."""
+    seen = Seen(play, told)
+    seen.page.evaluate(f"localStorage.setItem('omma-lang', '{tongue}')")
+    seen.page.reload()
+    page = seen.go(f"{told.id}/results/masks-1", "[data-what=right]")
+    curve = told.get("/api/runs/masks-1/threshold")
+    assert page.inner_text("output") == "0.40" and page.locator("main section select").count() == 0
+    for place in (20, 80):
+        page.evaluate(f"const range = document.getElementById('level'); range.value = {place}; range.dispatchEvent(new Event('input'))")
+        for key in ("precision", "recall"):
+            assert page.inner_text(f"[data-score={key}]") == f"{curve[key][place]:.4f}"
+    assert f"{int(curve['true'] - curve['right'][80]):,}" in page.inner_text("[data-what=missed]")
+    page.locator("[data-what=missed]").click()
+    page.wait_for_selector(".behind h2:has-text('0.80')")
+    page.wait_for_selector(".behind .cell img[src]")
+    assert page.evaluate(WIDER) <= 1280 and not page.evaluate(CUT)
+    seen.shot(f"results-pixels-{tongue}", whole=True)
+    page.locator(".behind .cell").first.click()
+    page.wait_for_selector("dialog[open] img[src*='level=0.8']")
+    seen.shot(f"results-pixels-viewer-{tongue}")
+    seen.close()
+
+
+WIDER = "document.documentElement.scrollWidth"
 PAGES = [("", ".project"), ("data", ".cell img[src]"), ("label", ".class"), ("train/photos-1", ".runs"), ("results", ".count-of"),
          ("try", "#picture"), ("out", "#export"), ("inside", "#look")]  # fmt: skip
 # What stands on a button, in a table or under a picture must not be cut; names of files may be.

@@ -268,19 +268,20 @@ def test_a_run_that_kept_no_answers_is_asked_again(world, tmp_path):
         (tmp_path / "kept").rename(run / answers.FILE)
 
 
-def run_of(world, name, task, said, true, monkeypatch):
+def run_of(world, name, task, said, true, monkeypatch, point=None, kept=True):
     """A run folder with the answers of a task to the pictures of the studio, and a card."""
     opened = world.studio.shelf.get(world.id).dataset
     samples = [replace(sample, truth=one) for sample, one in zip(opened.samples, true, strict=False)]
     run = world.studio.runs / name
-    made = Bundle(task, {"net": nn.Linear(1, 1)}, Views(8, 3, "squash", (0.5,) * 3, (0.2,) * 3), {}, {"model": "x", "data": {}})
-    known = {key: catalog.find("tasks", key) for key in ("classify", "detect")} | {"tell_time": TellTime}
+    made = Bundle(task, {"net": nn.Linear(1, 1)}, Views(8, 3, "squash", (0.5,) * 3, (0.2,) * 3), point or {}, {"model": "x", "data": {}})
+    keys = ("classify", "detect", "segment", "reconstruct", "regress", "restore")
+    known = {key: catalog.find("tasks", key) for key in keys} | {"tell_time": TellTime}
     monkeypatch.setattr(catalog, "key_of", lambda room, kind: next(key for key, one in known.items() if one is kind))
     monkeypatch.setattr(catalog, "find", lambda room, key: known[key])
     made.save(run / "bundle")
     (run / "recipe.json").write_text(json.dumps({"recipe": {}, "facts": {"where": str(world.studio.cwd / "photos"), "format": None}}))
     nothing = SimpleNamespace(samples=samples, predictions=said, split="test")
-    assert Evaluation.keep(nothing, run, task) == run / answers.FILE
+    assert Evaluation.keep(nothing, run, task) == (run / answers.FILE if kept else None)
     return run
 
 

@@ -16,11 +16,11 @@ DTYPES = ("bool", "uint8", "int16", "int32", "int64", "float32", "float64")
 
 
 def whole(answer: Answer) -> dict[str, Any] | None:
-    """Field → value; None where one of them is no plain value (a picture that is loaded when it is asked for, a place in a frame)."""
+    """Field → value, without what its kind says is `unkept`; None where one is no plain value (a picture that is loaded when asked)."""
     if not is_dataclass(answer):
         return None
     try:
-        return {field.name: _told(getattr(answer, field.name)) for field in fields(answer)}
+        return {field.name: _told(getattr(answer, field.name)) for field in fields(answer) if field.name not in answer.unkept}
     except TypeError:
         return None
 

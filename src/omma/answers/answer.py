@@ -29,6 +29,8 @@ class Answer:
     kind: ClassVar[str] = "answer"
     # Operated outputs that two ways of computing them are compared by, number by number; None = all. The rest `same` judges.
     compared: ClassVar[tuple[str, ...] | None] = None
+    # Fields that are too large to be kept with a run's answers (`answers/_file.py`); they have a default.
+    unkept: ClassVar[frozenset[str]] = frozenset()
     # How many classes there must be for a goal to mean something; None = any number.
     aimed: ClassVar[int | None] = None
 

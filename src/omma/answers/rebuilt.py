@@ -46,6 +46,7 @@ class Rebuilt(Framed):
     shows: tuple[str, ...] = ()
     kind: ClassVar[str] = "rebuilt"
     compared: ClassVar[tuple[str, ...] | None] = ("anomaly", "mean")
+    unkept: ClassVar[frozenset[str]] = frozenset({"error", "frame", "place"})
 
     def json(self) -> dict[str, Any]:
         """{"anomaly", "odd"}, those that are known."""
@@ -85,13 +86,13 @@ class Rebuilt(Framed):
         return self.json() | {"map": str(path)}
 
     def draw(self, picture: np.ndarray) -> np.ndarray:
-        """The picture, coloured where it differs from what was expected, with the verdict below; a truth has the verdict alone."""
+        """The picture, coloured where it differs from what was expected, and the verdict; where no map is kept, the verdict."""
         from omma.answers import draw
         from omma.words import say
 
         word = say("reconstruct.unknown" if self.odd is None else "reconstruct.odd" if self.odd else "reconstruct.good")
         if self.error is None:
-            return draw.banner(picture, [word])
+            return draw.banner(picture, [word if self.anomaly != self.anomaly else f"{word} {self.anomaly:.3g}"])
         heat = self.heat
         # What every good picture shows a little of must not glow: the scale begins to be full well above the typical error.
         top = max(float(heat.max()), HOT * float(self.mean), 1e-6)

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from omma.answers.answer import Answer
+from omma.metrics._alone import LEVELS, Alone
 from omma.metrics.counts import Counted
 from omma.metrics.f1 import F1
-from omma.metrics.metric import Metric
+from omma.metrics.metric import Metric, Records
 from omma.metrics.precision import Precision
 from omma.metrics.recall import Recall
 
-LEVELS = np.arange(101) / 100
 KINDS: tuple[tuple[str, type[Counted]], ...] = (("precision", Precision), ("recall", Recall), ("f1", F1))
 
 
@@ -61,3 +61,30 @@ def swept(
     found: dict[str, Any] = {"levels": levels.tolist(), "said": named.sum(0).tolist(), "right": hits.sum(0).tolist()}
     found |= {name: metric.pooled(hits, named, true).tolist() for name, metric in chosen.items()}
     return found | {"true": float(true[:, 0].sum())}
+
+
+def alone(metrics: dict[str, Metric]) -> Alone | None:
+    """The metric that tells one thing from the rest by a number, where precision and recall are not among them: pixels, anomalies."""
+    return None if sweepable(metrics) else next((one for one in metrics.values() if isinstance(one, Alone)), None)
+
+
+def swept_alone(metric: Alone, records: Records, own: float | None = None) -> dict[str, Any]:
+    """As `swept`, of one thing; all pictures' pixels (or all pictures) pooled.
+
+    Args:
+        own: the model's threshold, which lies among the levels.
+    """
+    levels = metric.levels(records, own)
+    hits, named, true = (count.astype(float) for count in metric.tallies(records, levels))
+    found: dict[str, Any] = {"levels": levels.tolist(), "said": named.sum(0).tolist(), "right": hits.sum(0).tolist()}
+    row, all_of_them = [metric.about()], np.full(len(levels), true.sum())
+    found |= {name: kind(row).one(hits.sum(0), named.sum(0), all_of_them).tolist() for name, kind in KINDS}
+    return found | {"true": float(true.sum())}
+
+
+def apart_alone(metric: Alone, records: Records, level: float) -> dict[str, list[int]]:
+    """As `apart`: pictures with something right, invented or missed from a level on, those with most of it first."""
+    hits, named, true = metric.tallies(records, np.array([level]))
+    strength = metric.strength(records)
+    cases = {"right": (hits[:, 0], -strength), "invented": (named[:, 0] - hits[:, 0], -strength), "missed": (true - hits[:, 0], strength)}
+    return {name: [int(row) for row in np.lexsort((key, -count)) if count[row]] for name, (count, key) in cases.items()}

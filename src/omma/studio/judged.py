@@ -13,13 +13,15 @@ import numpy as np
 
 from omma import catalog
 from omma.answers import _file as answers
+from omma.answers.answer import Answer
 from omma.answers.placed import Placed
 from omma.card import read_card
 from omma.data.decode import to_rgb8
 from omma.errors import OmmaError
+from omma.metrics._alone import Alone
 from omma.metrics._confused import Confused
 from omma.metrics.metric import Metric, Records
-from omma.report.operating import sweepable
+from omma.report.operating import alone, sweepable
 from omma.studio.shelf import Opened, Shelf
 from omma.tasks.task import Task
 from omma.words import say
@@ -45,6 +47,18 @@ class Judged:
     format: str | None
     metrics: dict[str, Metric] = field(default_factory=dict)
     _confused: tuple[Confused, Records] | None = None
+    _alone: tuple[Alone, Records] | None = None
+
+    def alone(self) -> tuple[Alone, Records] | None:
+        """The metric that tells one thing from the rest by a number, and its records; None where the answers know several, or none."""
+        if self._alone is None and (metric := alone(self.metrics)) is not None:
+            self._alone = metric, metric.records(self.kept.predictions, self.kept.truths)
+        return self._alone
+
+    def said(self, row: int, level: float | None = None) -> Answer:
+        """An answer; as it would be at another threshold, where there is but one to move."""
+        answer, metric = self.kept.predictions[row], alone(self.metrics)
+        return answer if level is None or metric is None else metric.at(answer, level)
 
     def confused(self) -> tuple[Confused, Records] | None:
         """The metric that draws the confusion matrix, and its records."""
@@ -101,9 +115,9 @@ class Judge:
         return next((path for path in own if path.is_file()), None)
 
     def able(self, run: Path) -> bool:
-        """Whether answers of this kind can be counted at all: a confusion matrix, or precision and recall."""
+        """Whether answers of this kind can be counted at all: a confusion matrix, or precision and recall of something."""
         metrics = _task(read_card(run / "bundle")).metrics()
-        return bool(sweepable(metrics)) or any(isinstance(one, Confused) for one in metrics.values())
+        return bool(sweepable(metrics)) or any(isinstance(one, Confused | Alone) for one in metrics.values())
 
     def get(self, run: Path) -> Judged:
         """The answers of a run.
@@ -143,13 +157,17 @@ class Judge:
             raise OmmaError(say("studio.no_picture"), judged.kept.ids[row])
         return opened, place
 
-    def shown(self, judged: Judged, row: int, meant: np.ndarray | None = None) -> np.ndarray:
-        """(H, W, 3) uint8: the truth beside the answer, rings around (n, 4) corners that are meant; every answer draws itself."""
+    def shown(self, judged: Judged, row: int, meant: np.ndarray | None = None, level: float | None = None) -> np.ndarray:
+        """(H, W, 3) uint8: the truth beside the answer, rings around (n, 4) corners that are meant; every answer draws itself.
+
+        Args:
+            level: the threshold at which the answer is drawn, see `Judged.said`.
+        """
         from omma.report.pictures import pointed, twice
 
         opened, place = self.sample(judged, row)
         picture = to_rgb8(opened.dataset.picture(place))
-        true, said = judged.kept.truths[row], judged.kept.predictions[row]
+        true, said = judged.kept.truths[row], judged.said(row, level)
         if isinstance(true, Placed) and isinstance(said, Placed):
             return pointed(picture, true, said, np.zeros((0, 4)) if meant is None else meant)
         return twice(picture, true, said)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from starlette.responses import FileResponse
 
+from omma import catalog
 from omma.answers.placed import Placed
+from omma.card import read_card
 from omma.errors import DataError, OmmaError
 from omma.report import operating
 from omma.report.operating import sweepable, swept
@@ -15,7 +18,7 @@ from omma.report.phrase import phrase
 from omma.studio import runs, thumbs
 from omma.studio.ask import Ask, picture
 from omma.studio.judged import Judged
-from omma.words import metric, say
+from omma.words import metric, room, say
 
 MOST_CLASSES, MOST_PAIRS = 40, 40  # a matrix of more classes is a list of its largest cells
 
@@ -37,17 +40,27 @@ def answers(ask: Ask) -> dict[str, Any]:
     """Whether the answers of a run are there, and what they show: the confusion matrix, the classes that have a threshold."""
     run = runs.one(ask.studio.runs, ask.path["run"])
     if not (run / "bundle" / "bundle.json").is_file() or not ask.studio.judge.able(run):
-        return {"state": "unable"}
+        return {"state": "unable", "why": _no_threshold(run)}
     if ask.studio.judge.file(run) is None:
         job = next((one for one in ask.studio.jobs.of(ask.project) if one["verb"] == "evaluate" and one["run"] == str(run)), None)
         if job is not None and job["state"] in ("begins", "works"):
             return {"state": "works", "job": job["id"]}
+        if job is not None and job["state"] == "done" and str(ask.studio.judge.folder(run)) in job["words"]:
+            return {"state": "unable", "why": say("studio.answers_too_large")}
         return {"state": "none", "error": job["error"] if job is not None else None}
     found = ask.studio.judge.get(run)
+    classes, one = found.task.names if sweepable(found.metrics) else [], operating.alone(found.metrics)
     return {
-        "state": "there", "split": found.kept.split, "count": len(found.kept.ids), "confusion": _confusion(found),
-        "classes": found.task.names if sweepable(found.metrics) else [],
+        "state": "there", "split": found.kept.split, "count": len(found.kept.ids), "confusion": _confusion(found), "classes": classes,
+        "alone": None if one is None else {"name": one.about(), "counts": one.counts},
+        "why": _no_threshold(run) if one is None and not classes else None,
     }  # fmt: skip
+
+
+def _no_threshold(run: Path) -> str:
+    """Why answers of this kind have no threshold that could be moved, in one line."""
+    kind = catalog.find("tasks", read_card(run / "bundle")["task"]).answer.kind
+    return say(f"studio.no_threshold.{kind if f'no_threshold.{kind}' in room('en', 'studio') else 'other'}")
 
 
 def _confusion(found: Judged) -> dict[str, Any] | None:
@@ -84,17 +97,24 @@ def _cell(ask: Ask) -> tuple[int, int]:
     return int(ask.number(ask.query.get("true"), 0, 1e6)), int(ask.number(ask.query.get("named"), 0, 1e6))
 
 
+def _level(ask: Ask) -> float | None:
+    """The threshold at which answers are to be drawn; None: the model's own."""
+    return ask.number(ask.query["level"], 0, 1) if "level" in ask.query else None
+
+
 def cell(ask: Ask) -> dict[str, Any]:
     """Rows of the answers in one cell of the matrix, those with most of it first."""
     return {"rows": _judged(ask).behind(*_cell(ask))[0]}
 
 
 def apart(ask: Ask) -> dict[str, Any]:
-    """Rows of the answers that are right, invented or missed of a class at a threshold."""
-    found, about = _judged(ask), ask.query.get("class")
+    """Rows of the answers that are right, invented or missed of a class, or of what is told alone, at a threshold."""
+    found, about, level = _judged(ask), ask.query.get("class"), ask.number(ask.query.get("level"), 0, 1)
+    if (one := found.alone()) is not None:
+        return operating.apart_alone(*one, level)
     if about not in found.task.names or not sweepable(found.metrics):
         raise OmmaError(say("studio.not_understood"))
-    return operating.apart(found.metrics, found.kept.predictions, found.kept.truths, about, ask.number(ask.query.get("level"), 0, 1))
+    return operating.apart(found.metrics, found.kept.predictions, found.kept.truths, about, level)
 
 
 def items(ask: Ask) -> list[dict[str, Any]]:
@@ -103,7 +123,7 @@ def items(ask: Ask) -> list[dict[str, Any]]:
     told = []
     for row in ask.rows("rows"):
         if row < len(found.kept.ids):
-            said, true = phrase(found.kept.predictions[row]), phrase(found.kept.truths[row])
+            said, true = phrase(found.said(row, _level(ask))), phrase(found.kept.truths[row])
             told.append({"place": row, "id": found.kept.ids[row], "text": said, "true": true})
     return told
 
@@ -117,7 +137,7 @@ def sheet(ask: Ask) -> dict[int, str]:
 def _thumb(ask: Ask, found: Judged, row: int) -> bytes:
     try:
         opened, place = ask.studio.judge.sample(found, row)
-        said = found.kept.predictions[row]
+        said = found.said(row, _level(ask))
         if isinstance(said, Placed):
             return thumbs.jpeg(said.draw(thumbs.shown(opened.dataset, place)), thumbs.SIDE)
         return ask.studio.thumbs.get(opened.dataset, place, opened.digest)
@@ -133,14 +153,17 @@ def shown(ask: Ask) -> Any:
         rows, corners = found.behind(*_cell(ask))
         meant = corners[rows.index(row)] if corners and row in rows else None
     try:
-        return picture(thumbs.jpeg(ask.studio.judge.shown(found, row, meant), thumbs.WHOLE, 92))
+        return picture(thumbs.jpeg(ask.studio.judge.shown(found, row, meant, _level(ask)), thumbs.WHOLE, 92))
     except DataError:
         return picture(thumbs.blank())
 
 
 def threshold(ask: Ask) -> dict[str, Any]:
-    """Precision, recall and F1 at every threshold of a class, or of all; and the model's own threshold."""
+    """Precision, recall and F1 at every threshold of a class, of all, or of what is told alone; and the model's own threshold."""
     found, about = _judged(ask), ask.query.get("class") or None
+    if (one := found.alone()) is not None:
+        curve = operating.swept_alone(*one, found.level(None))
+        return curve | {"named": {key: metric(key) for key, _ in operating.KINDS}, "own": found.level(None), "several": False}
     if about is not None and about not in found.task.names:
         raise OmmaError(say("studio.not_understood"))
     curve = swept(found.metrics, found.kept.predictions, found.kept.truths, about)

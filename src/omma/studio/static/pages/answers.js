@@ -7,13 +7,14 @@ import { gallery } from "../gallery.js";
 export async function answers(room, { life, id }, run) {
   const base = `/api/runs/${encodeURIComponent(run)}`, own = `/api/p/${id}/answers/${encodeURIComponent(run)}`;
   const about = await life.ask(own);
-  if (about.state === "unable" || life.over) return;
+  if (life.over) return;
+  if (about.state === "unable") { fill(room, h("p", { class: "quiet", id: "no-threshold" }, about.why)); return; }
   if (about.state !== "there") { missing(about); return; }
   const wall = h("div", { class: "behind" }), matrix = h("section"), slider = h("section");
   fill(room, h("p", { class: "quiet" }, t("answers_there", { count: number(about.count), split: ["train", "val", "test", "all"].includes(about.split) ? t(`split_${about.split}`) : about.split })),
-    h("div", { class: "two" }, about.confusion ? matrix : null, about.classes.length ? slider : null), wall);
+    h("div", { class: "two" }, about.confusion ? matrix : null, about.classes.length || about.alone ? slider : null), about.why ? h("p", { class: "quiet", id: "no-threshold" }, about.why) : null, wall);
   if (about.confusion) confusion(matrix, about.confusion, (true_, named, count) => behind(wall, about.confusion, true_, named, count));
-  if (about.classes.length) await threshold(slider, about.classes);
+  if (about.classes.length || about.alone) await threshold(slider, about.classes, about.alone);
 
   function missing(found) {
     const line = h("p", { class: "quiet" }, found.error || t("answers_none"));
@@ -50,40 +51,55 @@ export async function answers(room, { life, id }, run) {
   function pictured(box, title, rows, asked = "") {
     fill(box, h("section", {}, h("h2", {}, title), h("p", { class: "quiet" }, t("cell_pictures", { count: number(rows.length) }))));
     const pictures = viewer(life, (row) => `${base}/said/${row}/shown?${asked}`);
-    const shown = gallery(box.firstChild, { life, sheet: (rows) => life.ask(`${base}/thumbs?rows=${rows.join(",")}`), items: (rows) => life.ask(`${base}/said?rows=${rows.join(",")}`), open: (i) => pictures(shown.places, i, shown.about) });
+    const shown = gallery(box.firstChild, { life, sheet: (rows) => life.ask(`${base}/thumbs?rows=${rows.join(",")}&${asked}`), items: (rows) => life.ask(`${base}/said?rows=${rows.join(",")}&${asked}`), open: (i) => pictures(shown.places, i, shown.about) });
     shown.show(rows);
     box.scrollIntoView({ block: "start", behavior: "smooth" });
   }
 
-  async function threshold(box, classes) {
+  // `alone`: one thing told from the rest by a number ({name, counts}), which has no classes to choose from.
+  async function threshold(box, classes, alone) {
     let about = "", now = null, at = null;
     const kinds = h("div", { class: "row" }), room = h("div", { class: "cards" }), line = h("p", { class: "quiet" }), chart = h("div"), range = h("input", { type: "range", min: 0, max: 100, step: 1, id: "level", "aria-label": t("threshold"), oninput: () => { at = Number(range.value); paint(); } }), level = h("output", { for: "level" });
-    fill(box, h("h2", {}, t("threshold")), select([["", t("every_class")], ...classes.map((name) => [name, name])], "", (name) => { about = name; load(); }, t("every_class")),
+    fill(box, h("h2", {}, t("threshold")), alone ? null : select([["", t("every_class")], ...classes.map((name) => [name, name])], "", (name) => { about = name; load(); }, t("every_class")),
       h("div", { class: "row level" }, range, level), room, kinds, line, chart);
+    const told = () => ({ said: number(now.said[at]), right: number(now.right[at]), true: number(now.true) });
+    const digits = () => (now.levels[1] - now.levels[0] < 0.0099 ? 4 : 2);
 
     async function load() {
       now = await attempt(() => life.ask(`${base}/threshold${about ? `?class=${encodeURIComponent(about)}` : ""}`));
       if (!now || life.over) return;
-      if (at === null) at = Math.round(100 * (now.own ?? 0.5));
+      if (at === null) at = nearest(now.levels, now.own ?? (now.levels[0] + now.levels.at(-1)) / 2);
+      range.max = now.levels.length - 1;
       range.value = at;
-      const drawn = curves(["precision", "recall"].filter((key) => now[key]).map((key) => ({ name: now.named[key], points: now.levels.map((x, i) => [x, now[key][i]]) })), t("threshold"), "", at / 100);
+      const drawn = curves(["precision", "recall"].filter((key) => now[key]).map((key) => ({ name: now.named[key], points: now.levels.map((x, i) => [x, now[key][i]]) })), t("threshold"), "", now.levels[at]);
       fill(chart, drawn);
       paint();
     }
 
     function paint() {
-      level.textContent = now.levels[at].toFixed(2);
+      level.textContent = now.levels[at].toFixed(digits());
       fill(room, Object.entries(now.named).map(([key, name]) => h("div", {}, h("b", {}, name), h("strong", { "data-score": key }, score(now[key][at])))));
       const counts = { right: now.right[at], invented: now.said[at] - now.right[at], missed: now.true - now.right[at] };
-      fill(kinds, about ? Object.entries(counts).map(([what, count]) => h("button", { type: "button", disabled: !count, "data-what": what, onclick: async (event) => {
-        const asked = about, place = at, found = await attempt(() => life.ask(`${base}/apart?class=${encodeURIComponent(asked)}&level=${now.levels[place]}`), event.target);
-        if (found && !life.over) pictured(wall, t(`apart_${what}`, { name: asked, level: now.levels[place].toFixed(2), count: number(count) }), found[what]);
-      } }, `${t(`what_${what}`)} · ${number(count)}`)) : null);
-      line.textContent = [about ? t("level_class", { name: about }) : t("level_all"), t("level_counts", { said: number(now.said[at]), right: number(now.right[at]), true: number(now.true) }), now.own !== null ? t("level_own", { level: now.own.toFixed(2) }) : now.several ? t("level_several") : ""].join(" ");
-      chart.firstChild?.mark?.(at / 100);
+      fill(kinds, about || alone ? Object.entries(counts).map(([what, count]) => h("button", { type: "button", disabled: !count, "data-what": what, onclick: (event) => open(event.target, what, count) }, `${t(`what_${what}`)} · ${number(count)}`)) : null);
+      line.textContent = [alone ? t(`level_${alone.counts}`, { name: alone.name }) : about ? t("level_class", { name: about }) : t("level_all"),
+        alone ? t("level_counts_of", { unit: t(`unit_${alone.counts}`), ...told() }) : t("level_counts", told()),
+        now.own !== null ? t("level_own", { level: now.own.toFixed(digits()) }) : now.several ? t("level_several") : ""].join(" ");
+      chart.firstChild?.mark?.(now.levels[at]);
+    }
+
+    async function open(button, what, count) {
+      const asked = about, place = at, words = alone ? `level=${now.levels[place]}` : `class=${encodeURIComponent(asked)}&level=${now.levels[place]}`;
+      const found = await attempt(() => life.ask(`${base}/apart?${words}`), button);
+      if (!found || life.over) return;
+      const values = { name: alone ? alone.name : asked, level: now.levels[place].toFixed(digits()), count: number(count) };
+      pictured(wall, alone && alone.counts === "pixels" ? t(`apart_pixels_${what}`, values) : t(`apart_${what}`, values), found[what], alone ? words : "");
     }
     await load();
   }
+}
+
+function nearest(levels, wanted) {
+  return levels.reduce((best, one, i) => (Math.abs(one - wanted) < Math.abs(levels[best] - wanted) ? i : best), 0);
 }
 
 // Pictures one after the other in a dialog: truth beside answer.
