@@ -44,7 +44,7 @@ async function weighted(step, sums, row, channel, y, x, total) {
     }
     told += sum;
     blocks.push(el("div", { "class": "input" }, el("h5", null, t("page.input", { n: input })), el("div", { "class": "grids" }, grid(windows, t("page.window")), el("b", null, "×"),
-      grid(kernels, t("page.kernel")), el("b", null, "="), grid(products, t("page.products")), el("b", null, "Σ"), el("strong", null, num(sum)))));
+      grid(kernels, t("page.kernel")), el("b", null, "="), grid(products, t("page.products")), el("span", { "class": "sum" }, el("b", null, "Σ "), el("strong", null, num(sum))))));
   });
   if (lost) return null;
   var rest = total - bias - told, more = sums.inputs - ins.length;
