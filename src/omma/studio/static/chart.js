@@ -2,7 +2,7 @@
 
 import { h } from "./core.js";
 
-const WIDE = 500, HIGH = 260, LEFT = 64, RIGHT = 16, TOP = 12, BELOW = 44;
+const WIDE = 500, HIGH = 260, LEFT = 80, RIGHT = 16, TOP = 12, BELOW = 44;
 
 export function ticks(low, high, about = 5) {
   if (!(high > low)) { const room = Math.abs(low) * 0.1 || 0.5; low -= room; high += room; }
