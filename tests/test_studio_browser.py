@@ -476,7 +476,7 @@ def test_pictures_of_the_docs(play, studio, tmp_path, tongue):
     # One number of the first convolution: its map, what it sees of the picture, and the sum it is.
     page.set_viewport_size({"width": 1520, "height": 1080})
     steps = frame.evaluate("JSON.parse(document.getElementById('data').textContent).steps.map(step => [step.op, step.sums.outs[0]])")
-    place = [i for i, (op, _) in enumerate(steps) if op == "conv"][0]
+    place = next(i for i, (op, _) in enumerate(steps) if op == "conv")
     frame.evaluate(f"ommaLook({place}, {steps[place][1]}, 3, 4).then(() => document.querySelector('.walk').scrollIntoView())")
     frame.wait_for_selector("#unit [data-total]")
     seen.shot(f"studio-inside{ending}")
