@@ -192,9 +192,11 @@ def gallery(tongue: str) -> str:
     from omma.words import say
 
     counts = json.loads(COUNTS.read_text("utf-8"))
-    scores = json.loads(SCORES.read_text("utf-8"))
+    scores = json.loads(SCORES.read_text("utf-8")) if SCORES.exists() else {"facts": "", "scores": {}}
     words = GALLERY[tongue]
-    text = [words["title"], "", words["note"], "", words["scores"].format(facts=scores["facts"]), ""]
+    text = [words["title"], "", words["note"], ""]
+    if scores["facts"]:
+        text += [words["scores"].format(facts=scores["facts"]), ""]
     for task, heading in words["tasks"].items():
         text += [f"## {heading}", ""]
         for one in families():
@@ -276,8 +278,8 @@ def pages() -> dict[Path, Callable[[], str]]:
             page = HOME / "docs" / tongue / "explanation" / f"{path.stem}.md"
             made[page] = lambda p=page, f=path: with_cells(p, f)
         made[room / "gallery.md"] = lambda t=tongue: in_tongue(t, gallery)
-        board = room / "leaderboard.md"
-        made[board] = lambda p=board, t=tongue: between(p.read_text("utf-8"), "leaderboard", leaderboard(t))
+        if (board := room / "leaderboard.md").exists():
+            made[board] = lambda p=board, t=tongue: between(p.read_text("utf-8"), "leaderboard", leaderboard(t))
     for key, row in json.loads(COUNTS.read_text("utf-8")).items():
         if len(row["shapes"]) > 2:
             made[NETWORKS / f"{key}.svg"] = lambda s=row["shapes"]: drawing(s)

@@ -274,3 +274,18 @@ def test_clips_of_torchvision(channels):
     theirs.fc = torch.nn.Identity()
     with torch.no_grad():
         torch.testing.assert_close(net.features(clip), theirs(frames), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [("quick", "muon"), ("lenet", "muon"), ("vit-lite", "adamw"), ("cct", "adamw"), ("nin", "nesterov"), ("torchvision/resnet18", "adamw")],
+)
+def test_each_is_planned_with_the_optimizer_it_learns_with(name, optimizer):
+    from omma.data.fingerprint import Fingerprint, Spread
+    from omma.recipe import Recipe
+    from omma.tasks.classify import Classify
+
+    side = Spread(32, 32, 32)
+    many = Fingerprint(6000, {"train": 6000}, side, side, 3, [0.5] * 3, [0.25] * 3, {}, {}, "", 1)
+    assert Classify(["a", "b"]).plan(many, Recipe(model=name)).optimizer == optimizer
+    assert Classify(["a", "b"]).plan(many, Recipe(model=name, optimizer="sgd", origin={"optimizer": "you"})).optimizer == "sgd"

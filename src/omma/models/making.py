@@ -62,6 +62,11 @@ def settings_of(name: str) -> dict[str, Any]:
     return {key: own.get(key, p.default) for key, p in inspect.signature(maker).parameters.items() if key not in fixed}
 
 
+def learns(name: str) -> str:
+    """The optimizer a classifier is planned with: of ours its family's `LEARNS`, where its paper or a measurement asks for another."""
+    return "adamw" if "/" in name else getattr(catalog.module("models", name), "LEARNS", "nesterov")
+
+
 def _maker(name: str):
     """The `build(name, *, channels, size, outputs, **settings)` of the family the name belongs to."""
     if "/" in name:

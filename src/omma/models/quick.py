@@ -14,6 +14,7 @@ NAMES = {
     "quick": "small-picture network that learns fast: whitening stem, 64-256-256, 2 M weights",
     "quick-narrow": "the same with 32-128-128, 0.5 M weights: a quarter of the arithmetic",
 }
+LEARNS = "muon"
 DEFAULTS = {"quick": {"widths": (64, 256, 256)}, "quick-narrow": {"widths": (32, 128, 128)}}
 # Rates beside Muon's, in its unit: biases and the head follow plain momentum and need longer steps.
 BIAS_SHARE, HEAD_SHARE = 116.0, 1.9

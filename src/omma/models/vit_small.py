@@ -14,6 +14,7 @@ NAMES = {
     "vit-lite": "ViT-Lite-7/4 (Hassani et al. 2021): a vision transformer for pictures of 32 pixels, patches of 4, 3.7 M weights",
     "cct": "CCT-7/3×1 (Hassani et al. 2021): the same on convolved patches, with a mean weighed by attention, 3.8 M weights",
 }
+LEARNS = "adamw"  # as the paper has it
 WIDTH, HEADS, LAYERS, PATCH = 256, 4, 7, 4
 
 

@@ -70,6 +70,8 @@ def _view(width: float, height: float, small: bool, recipe: Recipe) -> dict[str,
 
 def _learning(train: int, quick: bool, recipe: Recipe) -> dict[str, Any]:
     """Batch, optimizer and schedule by how much there is to learn from."""
+    from omma.models.making import learns
+
     batch = (
         (512 if recipe.preset == "best" else 256)
         if train >= 20_000
@@ -82,7 +84,7 @@ def _learning(train: int, quick: bool, recipe: Recipe) -> dict[str, Any]:
         else 16
     )
     batch = min(batch if quick else min(batch, 128), max(1, train))
-    optimizer = recipe.optimizer or ("muon" if quick else "adamw" if "/" in str(recipe.model) else "nesterov")
+    optimizer = recipe.optimizer or learns(str(recipe.model))
     values: dict[str, Any] = {"optimizer": optimizer, "schedule": "onecycle", "momentum": 0.9, "warmup": 0.1} | RATES[optimizer]
     if optimizer == "muon" and quick:  # measured on CIFAR-10, see benchmarks: straight down from the full rate, which grows with √batch
         values |= {"momentum": 0.7, "warmup": 0.0, "rate": round(0.11 * (batch / 256) ** 0.5, 4), "weight_decay": 0.0}
