@@ -148,7 +148,7 @@ def carried(field: Field | None, layout: Layout | None, before: torch.Tensor, af
     if before.shape == after.shape:
         return field, layout
     grid = None if layout is None else layout.grid or _grid(before, layout)
-    fresh = _laid(after, grid, layout)
+    fresh = _turned(before, after, layout) or _laid(after, grid, layout)
     if field is None or field.whole or grid is None or grid[0] * grid[1] == 1:
         return (WHOLE if field is not None and after.dim() == 2 else field), fresh
     shape, (rows, columns) = tuple(after.shape), grid
@@ -164,6 +164,15 @@ def _grid(value: torch.Tensor, layout: Layout) -> tuple[int, int] | None:
         kinds = {"chw": (2, 3), "hwc": (1, 2)}
         return (int(value.shape[kinds[layout.kind][0]]), int(value.shape[kinds[layout.kind][1]])) if layout.kind in kinds else None
     return None
+
+
+def _turned(before: torch.Tensor, after: torch.Tensor, layout: Layout | None) -> Layout | None:
+    """Of a view with its dimensions in another order: told by where the channels' stride went, since sizes may be alike."""
+    if layout is None or layout.kind not in ("chw", "hwc") or not before.dim() == after.dim() == 4 or before.data_ptr() != after.data_ptr():
+        return None
+    dim = 1 if layout.kind == "chw" else 3
+    went = [i for i in (1, 2, 3) if (after.stride(i), after.shape[i]) == (before.stride(dim), before.shape[dim])]
+    return None if len(went) != 1 or went == [2] else Layout("chw" if went == [1] else "hwc", sure=layout.sure or went == [3])
 
 
 def _laid(after: torch.Tensor, grid: tuple[int, int] | None, before: Layout | None) -> Layout | None:
