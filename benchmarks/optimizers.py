@@ -3,9 +3,9 @@
     OMMA_MIRROR=FOLDER python benchmarks/optimizers.py [--epochs 30] [--seeds 5] [--train 0.1] [--keep DIR] [--only NAME …] [--threads 1]
 
 FOLDER holds `mnist-20k.zip`. Every row is `omma train` with one thing changed. All learn from the same share of the training part
-(`--train`: 2,000 pictures); what is held out of it chooses among three strengths of each (one run each, by another seed than those
-reported), the 10,000 test pictures are read once a run. Runs lie in DIR: killed and started again, it goes on where it was. 93 runs as it
-stands, of about a minute on one core.
+(`--train`: a tenth of 20,000, and what looks like it); what is held out of it chooses among three strengths of each (one run each, by
+another seed than those reported), the 10,000 test pictures are read once a run. Runs lie in DIR: killed and started again, it goes on
+where it was. 93 runs as it stands, of about a minute on one core.
 """
 
 from __future__ import annotations
