@@ -42,6 +42,8 @@ MOVES = frozenset(
 GLOBAL = frozenset({"attention", "matmul", "softmax", "recurrent", "other", "mean"})
 PREFIXES = (0, 1, 2, 5)  # tokens that may stand before those of the picture: none, class, class and distillation, class and registers
 
+_AXES = {"chw": "?cyx", "hwc": "?yxc", "tc": "?tc", "sbc": "t?c", "c": "?c"}
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -59,6 +61,12 @@ class Layout:
     prefix: int = 0
     grid: tuple[int, int] | None = None
     sure: bool = False
+
+
+def axis_of(layout: Layout, dim: int | None, dims: int) -> str | None:
+    """Which side a dimension is: "c", "y", "x", or "t" the tokens, whether they lie in a grid or in a row; None: none of them."""
+    letters = _AXES.get(layout.kind, "")
+    return None if dim is None or len(letters) != dims or letters[dim] == "?" else letters[dim]
 
 
 def usual(value: torch.Tensor) -> Layout | None:

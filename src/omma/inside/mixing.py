@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from omma.inside.kinds import Layout
+from omma.inside.kinds import axis_of
 from omma.inside.recurrent import states
 
 if TYPE_CHECKING:
@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 NUMBERS = 65_536  # of one array that is told with a layer: more are told of no layer
 TAPS = 16  # numbers a row of an interpolation is made of at most
-_AXES = {"chw": {1: "c", 2: "y", 3: "x"}, "hwc": {3: "c", 1: "y", 2: "x"}, "tc": {2: "c"}, "sbc": {2: "c"}, "c": {1: "c"}}
 
 
 def softmax(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:
     """e^(value − largest) ÷ sum of all such, along one axis: the largest and the sum are told, for every place."""
     axis = axis_of(step.layout, step.terms["dim"], step.value.dim())
+    if axis == "t":  # in a row they are one side of the maps, in a grid none
+        axis = "x" if step.layout.grid is None else None
     if axis is None or coming.shape != step.maps.shape:
         return
     along = "cyx".index(axis)
@@ -37,16 +38,6 @@ def softmax(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int
     alone = axis == "c" and coming.shape[1:].numel() == 1
     found.ins = [list(range(len(coming))) if alone else [out] for out in found.outs]
     found.inputs = len(found.ins[0])
-
-
-def axis_of(layout: Layout, dim: int | None, dims: int) -> str | None:
-    """Which side of the maps a dimension is: "c", "y" or "x"; None where it is none of them."""
-    if dim is None:
-        return None
-    dim %= dims
-    if layout.kind in ("tc", "sbc") and layout.grid is None and dim == ("tc", "sbc").index(layout.kind) ^ 1:
-        return "x"
-    return _AXES.get(layout.kind, {}).get(dim)
 
 
 def attention(seen: Trace, step: Step, coming: torch.Tensor, found: Sums, ins: int | None) -> None:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch.nn import functional as F
 
-from omma.inside.kinds import Layout
+from omma.inside.kinds import axis_of
 
 if TYPE_CHECKING:
     from omma.inside.sums import Sums
     from omma.inside.trace import Given, Step, Trace
 
-_AXES = {"chw": "?cyx", "hwc": "?yxc", "tc": "?tc", "sbc": "t?c", "c": "?c"}  # "t": tokens, whether they lie in a grid or in a row
 _BEYOND = -1  # a place of the padding that is nobody's
 
 
@@ -79,12 +78,6 @@ def _lies(given: Given) -> dict[str, Any]:
         "place": given.place, "moved": given.own is not None, "prefix": layout.prefix if layout and grid else 0,
         "across": None if grid is None else grid[1],
     }  # fmt: skip
-
-
-def axis_of(layout: Layout, dim: int, dims: int) -> str | None:
-    """Which side a dimension is: "c", "y", "x", or "t" the tokens; None where it is none of them."""
-    letters = _AXES.get(layout.kind, "")
-    return None if len(letters) != dims or letters[dim] == "?" else letters[dim]
 
 
 def _same(one: torch.Tensor, two: torch.Tensor) -> bool:

@@ -53,7 +53,8 @@ class Task:
     LOSSES: ClassVar[tuple[str, ...]] = ()
     # Whether its networks keep some of its settings inside: then `furnish(net)` puts them there before the first step.
     furnishes: ClassVar[bool] = False
-    # Whether the mean loss on validation chooses the step, where no metric alone tells all that is wanted; the first metric does otherwise.
+    # Whether, of pictures at their own size, the mean loss on validation chooses the step, since no metric alone tells all that is wanted;
+    # otherwise the first metric does.
     by_loss: ClassVar[bool] = False
     # Steps after which the players' turns begin anew; `nets` sets it where that depends on them.
     cycle: int = 1
