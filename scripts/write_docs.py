@@ -207,6 +207,8 @@ def gallery(tongue: str) -> str:
 
 def _entry(one: Any, counted: dict[str, Any], scores: dict[str, Any], words: dict[str, Any], brought: str, why: str) -> list[str]:
     """A family's part of the gallery page."""
+    from omma.models.gallery import family
+
     (channels, size, _), told = one.input, {"parameters": one.parameters, "macs": one.macs}
     cost = f"{counted['parameters']:,} {words['parameters']}"
     if counted["macs"]:
@@ -219,7 +221,7 @@ def _entry(one: Any, counted: dict[str, Any], scores: dict[str, Any], words: dic
     lines += [f"- {one.year} · [{one.paper}]({one.source})", f"- `{one.example}`, {size}×{size}×{channels}: {cost}{said}"]
     if why:
         lines.append(f"- {why[0].upper()}{why[1:]}.")
-    lines += [f"- CIFAR-10, `{name}`: {scored(row)}" for name, row in scores.items() if name in one.names]
+    lines += [f"- CIFAR-10, `{name}`: {scored(row)}" for name, row in scores.items() if family(name) == one]
     names = ", ".join(f"`{name}`" for name in one.names)
     return [*lines, f"- {words['names']} {names}"]
 
