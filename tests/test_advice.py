@@ -14,11 +14,12 @@ from PIL import Image
 import omma
 from omma.data.duplicates import Duplicates
 from omma.data.sample import Dataset, Sample
+from omma.engine.measure import Times
 from omma.errors import Interrupted, OmmaError
 from omma.progress import Watch
 from omma.recipe import ORIGINS, SETTABLE, Recipe
 from omma.report.twin import twin
-from omma.run import advice
+from omma.run import advice, course
 from omma.verbs.train import train
 
 WORDS = ["model=quick-narrow", "widths=8,8", "depth=1", "threads=1", "tta=none"]
@@ -118,6 +119,22 @@ def test_a_timed_budget_below_an_epoch_names_what_would_fit():
     line = advice.short(recipe, total=10, per_epoch=100, seconds=3.0)
     assert "10%" in line and "--budget 26min" in line and "--preset fast" in line and "size=64" in line
     assert advice.short(recipe, total=100, per_epoch=100, seconds=3.0) is None
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "tta", "origin", "evals"),
+    [([], 1e-4, "flip", "preset", 10), ([], 100.0, "none", "plan", 1), (["tta=flip"], 100.0, "flip", "you", 1)],
+)
+def test_judging_leaves_a_timed_budget_something_to_learn_with(tmp_path, monkeypatch, words, answer, tta, origin, evals):
+    """Where answering is slow, views nobody asked for are not averaged and validation is looked at once."""
+    monkeypatch.setattr(course, "times", lambda *_: Times(step=60.0, answer=answer))
+    monkeypatch.setattr(course, "learn", lambda *_, **__: (_ for _ in ()).throw(Interrupted("planned")))
+    data, plain = parts(tmp_path / "set.npz", 0), [word for word in WORDS if not word.startswith("tta")]
+    with pytest.raises(Interrupted, match="planned"):
+        train(data, *plain, *words, "rotate=0", "flip=yes", budget="1h", out=str(tmp_path / "run"))
+    kept = json.loads((tmp_path / "run" / "recipe.json").read_text("utf-8"))
+    assert (kept["recipe"]["tta"], kept["recipe"]["origin"]["tta"], kept["recipe"]["evals"]) == (tta, origin, evals)
+    assert kept["facts"]["views"]["tta"] == tta and kept["facts"]["total"] >= 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +37,8 @@ from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
 FEW = 512  # pictures that tell how long answering takes
+JUDGED = 0.25  # share of a timed budget up to which judging may cost several times as much, for views averaged that nobody asked for
+LOOKED = 0.1  # share of it above which a single validation is one too many to be made twice
 # Validations of a run that adapts: pictures of the source do not tell after which step its target is answered best, so the last one counts.
 ONCE = 1
 
@@ -108,21 +110,25 @@ def begin(
 def count_steps(made: Ready, scene: Scene, end: float) -> tuple[int, float, dict[str, float]]:
     """Minutes into steps: (steps, `time.monotonic()` by which learning should be over, what was measured in seconds).
 
-    Judging at the end is paid from the budget; validations on the way get at most a twentieth of it.
+    Judging at the end is paid from the budget; validations on the way get a twentieth of it, or are two. Where that would leave little to
+    learn with, views are averaged only if they were asked for, and validation is looked at once.
     """
     watch, recipe, counts = scene.watch, made.recipe, made.batches.dataset.counts()
     what = say("train.measuring")
     watch.step(what, 0)
     val, test = counts.get("val", 0), counts.get("test", 0)
     few = validator(made.task, made.batches, made.views, "val", FEW)
-    left = end - time.monotonic()
+    left = scene.machine.agree(end - time.monotonic())
     cost = times(max(1.0, left), made.task, made.players, made.batches, recipe, scene.machine, few, min(val, FEW) or 1)
-    copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
     look = val * cost.answer
-    recipe.put("plan", evals=max(2, min(10, int(0.05 * left / look))) if look and recipe.target is None else ONCE)
-    whole = made.batches.heavier  # what is judged in the end may be larger than what was looked at on the way
+    often = max(2, min(10, int(0.05 * left / look))) if 0 < look <= LOOKED * left and recipe.target is None else ONCE
+    recipe.put("plan", evals=often)
+    judged = (val + test) * made.batches.heavier * cost.answer  # what is judged may be larger than what was looked at on the way
+    copies = {"flip": 2, "shift": 3, "flip+shift": 6}.get(str(recipe.tta), 1)
+    if judged * copies > JUDGED * left and copies > 1 and recipe.put("plan", tta="none").tta == "none":
+        made.views, copies = replace(made.views, tta="none"), 1
     again = PICTURES if made.views.fit == "own" else 2000  # of those it learned from
-    judging = ((val + test) * copies * whole + min(again, counts.get("train", 0))) * cost.answer + 3.0 + 1e-3 * (test or val)
+    judging = judged * copies + min(again, counts.get("train", 0)) * cost.answer + 3.0 + 1e-3 * (test or val)
     deadline = end - judging - RESERVE * left
     total = max(1, int((deadline - time.monotonic() - recipe.get("evals", 10) * look) / cost.step))
     total, deadline = scene.machine.agree((total, deadline))
