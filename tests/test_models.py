@@ -93,6 +93,20 @@ def test_as_large_as_published(name, weights):
     assert sum(p.numel() for p in build(name, channels=3, size=32, outputs=10).parameters()) == weights
 
 
+@pytest.mark.parametrize(("name", "least"), [("torchvision/mnasnet0_5", 0.01), ("torchvision/resnet18", 0.1)])
+def test_batch_norms_of_the_libraries_follow_within_a_run_of_minutes(name, least):
+    """MNASNet's would remember what they began with for ten thousand steps."""
+    with torch.device("meta"):
+        net = build(name, channels=3, size=32, outputs=10)
+    norms = [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert {norm.momentum for norm in norms} == {least}
+    norm = norms[0].to_empty(device="cpu")
+    norm.reset_parameters()
+    for _ in range(400):
+        norm(torch.full((2, norm.num_features, 2, 2), 5.0) + torch.tensor([-1.0, 1.0]))
+    assert norm.running_mean.sub(5).abs().max() < 0.1
+
+
 def test_a_batch_norm_stands_after_each_convolution_where_asked_for():
     net = build("keras-valid", channels=1, size=28, outputs=10, norm="batch")
     kinds = [type(layer).__name__ for layer in net.convolutions]

@@ -11,7 +11,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
 from omma.errors import OmmaError
-from omma.models.backbone import Backbone, built, fetched, per_channel, weights_file
+from omma.models.backbone import Backbone, built, fetched, lively, per_channel, weights_file
 from omma.parts.weights import read
 from omma.words import say
 
@@ -34,9 +34,11 @@ def body(name: str, channels: int, size: int, **more: Any) -> nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of registries and deprecated aliases: nothing a person can mend
         try:
-            return timm.create_model(own, num_classes=0, in_chans=channels, **sized, **more)
+            net = timm.create_model(own, num_classes=0, in_chans=channels, **sized, **more)
         except TypeError:  # fixed in size, but not by that word: then the picture must have its size
-            return timm.create_model(own, num_classes=0, in_chans=channels, **more)
+            net = timm.create_model(own, num_classes=0, in_chans=channels, **more)
+    lively(net)
+    return net
 
 
 def make(name: str, channels: int, size: int, outputs: int) -> TimmNet:

@@ -11,7 +11,7 @@ import torch
 import torchvision.models as zoo
 from torch import nn
 
-from omma.models.backbone import Backbone, fetched, per_channel, weights_file
+from omma.models.backbone import Backbone, fetched, lively, per_channel, weights_file
 from omma.models.network import Network
 from omma.parts.weights import fill, read
 from omma.words import say
@@ -52,6 +52,7 @@ def whole(name: str, channels: int, size: int, **more: Any) -> nn.Module:
         warnings.simplefilter("ignore")  # of how some will initialise in the future
         net = zoo.get_model(own, weights=None, **more)
     read_channels(net, channels)
+    lively(net)
     return net
 
 
