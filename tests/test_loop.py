@@ -207,3 +207,17 @@ def test_turns_that_come_later_are_measured_too():
     before = copy.deepcopy(model.state_dict())
     found = times(1.0, task, Players.gather(task, model, recipe), TinyBatches(), recipe, CPU, None, 1)
     assert found.step >= 0.02 and all(torch.equal(before[key], value) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(1000.0, 2), (0.5, 1)])
+def test_answers_are_timed_again_when_they_are_warm_where_there_is_time(seconds, calls):
+    took = iter([0.3, 0.0])
+
+    def look(nets):
+        time.sleep(next(took))
+        return 0.0, {}
+
+    model = torch.nn.ModuleDict({"maker": torch.nn.Linear(4, 4), "judge": torch.nn.Linear(4, 1)})
+    task, recipe = TwoPlayers(["a", "b"]), tiny_recipe(ema=0.0)
+    found = times(seconds, task, Players.gather(task, model, recipe), TinyBatches(), recipe, CPU, look, 10)
+    assert len(list(took)) == 2 - calls and (found.answer < 0.03) == (calls == 2)

@@ -17,6 +17,10 @@ from omma.engine.turn import Players
 from omma.recipe import Recipe
 from omma.tasks.task import Task
 
+# The first answers pay for what is made once (memory, kernels of this size), twice their price in a deep network: they are timed again
+# where that costs less than so much of the time there is.
+AGAIN = 0.02
+
 
 @dataclass(frozen=True, slots=True)
 class Times:
@@ -57,13 +61,20 @@ def times(
     step = (1 - small) * step_at(1.0) + (small * step_at(0.0) if small else 0.0)
     answer = 0.0
     if look is not None and machine.is_first:
-        start = time.monotonic()
-        look(twin.judged())
-        answer = (time.monotonic() - start) / pictures
+        answer = _took(look, twin) / pictures
+        if answer * pictures < AGAIN * seconds:
+            answer = min(answer, _took(look, twin) / pictures)
     if machine.device.type == "cuda":
         torch.cuda.empty_cache()
     found = machine.agree((step, answer))
     return Times(*found)
+
+
+def _took(look: Validate, players: Players) -> float:
+    """Seconds of a look."""
+    start = time.monotonic()
+    look(players.judged())
+    return time.monotonic() - start
 
 
 def over_cycle(took: list[float], cycle: int) -> float:

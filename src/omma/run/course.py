@@ -36,7 +36,7 @@ from omma.run.prepare import PICTURES, Ready, decide, ready, target_of, validato
 from omma.words import say
 
 RESERVE = 0.02  # share of a timed budget kept for what nobody foresees
-FEW = 512  # pictures that tell how long answering takes
+FEW = 256  # pictures that tell how long answering takes
 JUDGED = 0.25  # share of a timed budget up to which judging may cost several times as much, for views averaged that nobody asked for
 LOOKED = 0.1  # share of it above which a single validation is one too many to be made twice
 # Validations of a run that adapts: pictures of the source do not tell after which step its target is answered best, so the last one counts.
