@@ -136,6 +136,17 @@ def test_a_recurrent_layer_is_its_equation():
     torch.testing.assert_close(layer(maps), state)
 
 
+@pytest.mark.parametrize("width", [8, 20, 96])
+def test_response_norm_is_pytorchs(width):
+    from omma.models.rcnn import ResponseNorm
+
+    maps = (30 * torch.randn(2, width, 4, 3, generator=torch.Generator().manual_seed(width))).requires_grad_()
+    ours, theirs = ResponseNorm(width), torch.nn.LocalResponseNorm(width // 8 + 1, alpha=0.001, beta=0.75, k=1.0)
+    torch.testing.assert_close(ours(maps), theirs(maps))
+    (one,), (other,) = (torch.autograd.grad(norm(maps).square().sum(), maps) for norm in (ours, theirs))
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_context_grows_with_the_steps():
     from omma.models.rcnn import Recurrent
 
