@@ -23,12 +23,14 @@ from _table import begin, machine, report
 FAMILIES: dict[str, list[str]] = {
     "pixels": [], "hog": ["loss=hinge"], "sift-words": ["loss=hinge"],
     "lenet": [], "keras-same": [], "quick-narrow": [], "quick": [], "nin": [], "resnet20": [], "se-resnet20": [],
-    "densenet-bc-100": [], "shufflenet-v1": [], "shufflenet-v2": [], "vit-lite": [], "cct": [], "rcnn": [], "convlstm": [], "stn": [],
-    "c3d-small": [], "darknet19-small": [], "encoder": [],
+    "densenet-bc-100": [], "shufflenet-v1": [], "shufflenet-v2": [], "vit-lite": [], "rcnn": [], "convlstm": [], "stn": [],
+    "c3d": [], "c3d-small": [], "darknet19-small": [], "encoder": [], "dann": [],
     "torchvision/alexnet": ["size=64"], "torchvision/vgg11_bn": [], "torchvision/googlenet": [], "torchvision/inception_v3": ["size=75"],
     "torchvision/resnet18": [], "torchvision/densenet121": [], "torchvision/squeezenet1_1": [], "torchvision/mobilenet_v2": [],
     "torchvision/mobilenet_v3_small": [], "torchvision/mnasnet0_5": [], "torchvision/efficientnet_b0": [], "torchvision/regnet_y_400mf": [],
-    "torchvision/convnext_tiny": [], "torchvision/vit_b_32": [], "torchvision/swin_t": [], "timm/seresnet18": [], "timm/poolformer_s12": [],
+    "torchvision/convnext_tiny": [], "torchvision/vit_b_32": [], "torchvision/swin_t": [], "torchvision/efficientnet_v2_s": [],
+    "torchvision/r3d_18": [], "timm/seresnet18": [], "timm/poolformer_s12": [], "timm/deit_tiny_patch16_224": [],
+    "timm/maxvit_rmlp_pico_rw_256": [],
 }  # fmt: skip
 SIZE = 32
 PUBLISHED = Path(__file__).parent.parent / "docs" / "leaderboard.json"
@@ -73,10 +75,11 @@ def together(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {"name": name, "accuracy": statistics.mean(values), "low": low, "high": high, "seeds": len(rows), "steps": rows[0]["steps"]}
 
 
-def table(rows: list[dict[str, Any]], facts: str) -> str:
+def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
     """The leaderboard in Markdown, the best first."""
     head = "| network | year | accuracy | interval | parameters | million multiply-adds | steps |"
-    lines = [f"CIFAR-10, {facts}", "", head, "|---|---|---|---|---|---|---|"]
+    told = f"{facts['seconds']:g} seconds each, {facts['seeds']} seed(s), {facts['cores']} core(s) of {facts['cpu']}"
+    lines = [" ".join(["CIFAR-10,", told, *facts["settings"]]), "", head, "|---|---|---|---|---|---|---|"]
     from omma.models.gallery import family
 
     for row in sorted(rows, key=lambda row: -row["accuracy"]):
@@ -156,12 +159,12 @@ def main() -> None:
         rows.append(together(name, found) | cost(name, FAMILIES[name]))
         print(rows[-1], flush=True)
         here = machine()
-        facts = f"{args.seconds:g} seconds each, {args.seeds} seed(s), {here['cores']} cores of {here['cpu']}"
+        facts = {"seconds": args.seconds, "seeds": args.seeds, "cores": here["cores"], "cpu": here["cpu"], "settings": args.set}
         (args.out / "leaderboard.md").write_text(table(rows, facts), "utf-8")
         (args.out / "leaderboard.svg").write_text(picture(rows), "utf-8")
     if args.publish:
         kept = ("accuracy", "low", "high", "parameters", "macs", "steps")
-        told = {"facts": facts, "scores": {row["name"]: {key: row[key] for key in kept} for row in rows}}
+        told = facts | {"scores": {row["name"]: {key: row[key] for key in kept} for row in rows}}
         PUBLISHED.write_text(json.dumps(told, indent=1) + "\n", "utf-8")
         (PUBLISHED.parent / "pictures" / "leaderboard.svg").write_text(picture(rows), "utf-8")
     report("leaderboard", rows, seconds=args.seconds, seeds=args.seeds)

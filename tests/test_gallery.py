@@ -148,7 +148,8 @@ def test_tasks_are_what_the_networks_give():
 
 
 COUNTS = Path(__file__).parents[1] / "docs" / "gallery.json"
-SCRIPTS = str(Path(__file__).parents[1] / "scripts")
+BOARD = Path(__file__).parents[1] / "docs" / "leaderboard.json"
+SCRIPTS, BENCHMARKS = (str(Path(__file__).parents[1] / room) for room in ("scripts", "benchmarks"))
 
 
 def test_the_page_counts_every_family():
@@ -171,6 +172,32 @@ def test_all_that_the_page_counts_is_true(key, monkeypatch):
     row = json.loads(COUNTS.read_text("utf-8"))[key]
     facts = shown(row["name"])
     assert (facts["parameters"], facts["macs"]) == (row["parameters"], row["macs"])
+
+
+def test_every_family_of_classifiers_has_a_row_on_the_leaderboard_above_chance():
+    rows = json.loads(BOARD.read_text("utf-8"))["scores"]
+    assert {one.key for one in families() if one.tasks[0] == "classify"} == {family(name).key for name in rows}
+    assert {name: row for name, row in rows.items() if not 0.11 < row["low"] < row["accuracy"] < row["high"] < 1} == {}
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet20", "torchvision/squeezenet1_1"])
+def test_what_the_leaderboard_says_of_cost_is_true(name, monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from leaderboard import FAMILIES, cost
+
+    row = json.loads(BOARD.read_text("utf-8"))["scores"][name]
+    assert cost(name, FAMILIES[name]) == {key: row[key] for key in ("parameters", "macs")}
+
+
+def test_names_in_the_picture_of_the_leaderboard_do_not_lie_over_each_other(monkeypatch):
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    from leaderboard import apart
+
+    wanted = [(100.0 + 7 * place, 50.0 + place % 3, "a name of some length") for place in range(12)]
+    heights = apart(wanted)
+    taken = sorted(zip(heights, (x for x, _, _ in wanted), strict=True))
+    near = [(a, b) for a in taken for b in taken if a < b and abs(a[0] - b[0]) < 13 and abs(a[1] - b[1]) < 6.3 * 21]
+    assert near == [] and abs(heights[0] - 50) < 2
 
 
 def test_a_drawing_has_a_box_for_every_shape(monkeypatch):
