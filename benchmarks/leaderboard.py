@@ -33,6 +33,7 @@ FAMILIES: dict[str, list[str]] = {
     "timm/maxvit_rmlp_pico_rw_256": [],
 }  # fmt: skip
 SIZE = 32
+BESIDE = 12.0  # from a point of the picture to its name
 PUBLISHED = Path(__file__).parent.parent / "docs" / "leaderboard.json"
 
 
@@ -91,8 +92,9 @@ def table(rows: list[dict[str, Any]], facts: dict[str, Any]) -> str:
 
 
 def apart(wanted: list[tuple[float, float, str]], line: float = 13, letter: float = 6.3) -> list[float]:
-    """Heights for words that should begin at (x, y), so that none lies over another: the nearest free one each, from the left on."""
-    placed: list[tuple[float, float, float]] = []
+    """Heights for words that should begin at (x, y), so that none lies over another or over a point: the nearest free one each, from the
+    left on. Points lie `BESIDE` to the left of their words."""
+    placed = [(x - BESIDE - 5, x - BESIDE + 5, y) for x, y, _ in wanted]
     heights = dict[int, float]()
     for place in sorted(range(len(wanted)), key=lambda i: wanted[i][0]):
         x, y, word = wanted[place]
@@ -132,13 +134,13 @@ def picture(rows: list[dict[str, Any]]) -> str:
     parts.append(f'<text x="{wide / 2:.0f}" y="{high - 10}" text-anchor="middle" fill="#222">multiply-adds a picture</text>')
     words = [f"{row['name'].rpartition('/')[2]} {100 * row['accuracy']:.1f}" for row in drawn]
     corners = [at(row, row["accuracy"]) for row in drawn]
-    heights = apart([(x + 12, y, word) for (x, y), word in zip(corners, words, strict=True)])
+    heights = apart([(x + BESIDE, y, word) for (x, y), word in zip(corners, words, strict=True)])
     for row, word, height in zip(drawn, words, heights, strict=True):
         (x, y), (_, bottom), (_, head) = at(row, row["accuracy"]), at(row, row["low"]), at(row, row["high"])
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{head:.1f}" y2="{bottom:.1f}" stroke="#2a6fb0"/>')
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="#2a6fb0"><title>{row["name"]}: {row["accuracy"]:.4f}</title></circle>')
-        parts.append(f'<line x1="{x + 4:.1f}" y1="{y:.1f}" x2="{x + 11:.1f}" y2="{height:.1f}" stroke="#999"/>')
-        parts.append(f'<text x="{x + 12:.1f}" y="{height + 4:.1f}" fill="#222">{word}</text>')
+        parts.append(f'<line x1="{x + 4:.1f}" y1="{y:.1f}" x2="{x + BESIDE - 1:.1f}" y2="{height:.1f}" stroke="#999"/>')
+        parts.append(f'<text x="{x + BESIDE:.1f}" y="{height + 4:.1f}" fill="#222">{word}</text>')
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 

@@ -189,15 +189,18 @@ def test_what_the_leaderboard_says_of_cost_is_true(name, monkeypatch):
     assert cost(name, FAMILIES[name]) == {key: row[key] for key in ("parameters", "macs")}
 
 
-def test_names_in_the_picture_of_the_leaderboard_do_not_lie_over_each_other(monkeypatch):
+def test_names_in_the_picture_of_the_leaderboard_lie_over_no_name_and_no_point(monkeypatch):
     monkeypatch.syspath_prepend(BENCHMARKS)
-    from leaderboard import apart
+    from leaderboard import BESIDE, apart
 
+    wide = 6.3 * len("a name of some length")
     wanted = [(100.0 + 7 * place, 50.0 + place % 3, "a name of some length") for place in range(12)]
     heights = apart(wanted)
     taken = sorted(zip(heights, (x for x, _, _ in wanted), strict=True))
-    near = [(a, b) for a in taken for b in taken if a < b and abs(a[0] - b[0]) < 13 and abs(a[1] - b[1]) < 6.3 * 21]
-    assert near == [] and abs(heights[0] - 50) < 2
+    assert [(a, b) for a in taken for b in taken if a < b and abs(a[0] - b[0]) < 13 and abs(a[1] - b[1]) < wide] == []
+    points = [(y, x - BESIDE) for x, y, _ in wanted]
+    assert [(a, b) for a in taken for b in points if abs(a[0] - b[0]) < 13 and a[1] <= b[1] <= a[1] + wide] == []
+    assert apart([(100.0, 50.0, "alone")]) == [50.0]
 
 
 def test_a_drawing_has_a_box_for_every_shape(monkeypatch):
